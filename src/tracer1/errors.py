@@ -1,0 +1,42 @@
+"""One exception per boundary, so that a failure says whose it is.
+
+Every message is one line: what is wrong, where, and what to change. The command line prints it and exits with 1 or 2.
+"""
+
+from __future__ import annotations
+
+
+class TraceR1Error(Exception):
+    """Base of everything this library raises on purpose."""
+
+
+class UsageError(TraceR1Error):
+    """The caller asked for something that cannot be: a wrong option, an unknown task, a broken config key (exit 2)."""
+
+
+class DataError(TraceR1Error):
+    """A record, an image or a file on disk is not what it should be; the message names the file, the row and the field."""
+
+
+class FrameError(TraceR1Error):
+    """Two coordinates of different frames were mixed."""
+
+
+class ActionError(TraceR1Error):
+    """An action is unknown on its platform or lacks an argument."""
+
+
+class InstructionError(TraceR1Error):
+    """A step instruction names nothing that a tool agent could do or find: the planner's fault, scored as a miss."""
+
+
+class ToolAgentError(TraceR1Error):
+    """A tool agent timed out or crashed: nobody's fault that a planner could learn from, so the sample is unscored."""
+
+
+class EnvironmentFailure(TraceR1Error):
+    """The environment (browser, page, server) failed; the episode counts as failed infrastructure, not as a wrong answer."""
+
+
+class SetupError(TraceR1Error):
+    """Something the machine needs is missing (a browser, a package, disk space); the message says how to get it."""

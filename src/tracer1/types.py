@@ -1,0 +1,246 @@
+"""The vocabulary: every module speaks these types and no others. Imports nothing of ours, and no third-party package.
+
+Units: points and boxes inside records are fractions of the screenshot's width and height (``FRACTION``); sizes are
+``(width, height)`` in pixels; times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+Size: TypeAlias = tuple[int, int]
+Box: TypeAlias = tuple[float, float, float, float]  # x0, y0, x1, y1 as fractions, edges inclusive
+Message: TypeAlias = dict[str, Any]  # a chat message: {"role": ..., "content": text or list of parts}
+Platform: TypeAlias = Literal["desktop", "mobile", "web", "tools"]
+Status: TypeAlias = Literal["not done", "done"]
+
+
+# ---- coordinates -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A coordinate system: the extents of the screen in it. Frames of equal name and extents are the same frame."""
+
+    name: str  # "fraction", "mille", "pixels" or "smart_resized"
+    width: float
+    height: float
+
+
+FRACTION = Frame("fraction", 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place on the screen in one frame; ``tracer1.coordinates`` converts and compares, and refuses to mix frames."""
+
+    x: float
+    y: float
+    frame: Frame = FRACTION
+
+
+# ---- actions and plans -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a tool agent does. Types are UI-TARS' names (``tracer1.actions``); points are fractions of the screenshot."""
+
+    action_type: str
+    point: Point | None = None
+    start_point: Point | None = None
+    end_point: Point | None = None
+    content: str | None = None  # type, finished, call_user
+    key: str | None = None  # hotkey: "ctrl c"
+    direction: str | None = None  # scroll: where new content comes from
+    app_name: str | None = None  # open_app
+    arguments: Mapping[str, Any] | None = None  # tools
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a plan: what the screen will show, what to do, and whether that completes the task."""
+
+    abstraction: str
+    action_type: str
+    instruction: str
+    status: Status = "not done"
+    arguments: Mapping[str, Any] | None = None  # tool-use steps
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The planner's forecast: a thought and the next steps, the first of which is executed."""
+
+    steps: tuple[Step, ...]
+    thought: str = ""
+    first_number: int = 1  # the number of the first predicted step in its episode (t+1)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A reward with its named terms. ``overall`` and ``accuracy`` are None when the sample could not be scored."""
+
+    overall: float | None
+    format: float
+    accuracy: float | None
+    terms: Mapping[str, float] = field(default_factory=dict)  # every term by name, unweighted
+    weights: Mapping[str, float] = field(default_factory=dict)  # the declared weight of each weighted term
+    unscored: str | None = None  # why, when overall is None
+
+
+# ---- observations and episodes ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """Something on the screen as the page's own structure tells it (the yardstick's view, never the planner's)."""
+
+    role: str  # a role of tools/instruction.py: "button", "field", "checkbox", ...
+    name: str  # the visible text or label; "" when it bears none
+    box: Box
+    focused: bool = False
+    bears_text: bool = True  # the name is drawn on the screen on or beside the element
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is seen at one moment. ``screenshot`` is a path: pixels are opened by who needs them and never carried."""
+
+    screenshot: str | None
+    size: Size
+    elements: tuple[Element, ...] | None = None
+    text: str | None = None  # tool use: the last tool's output
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeStep:
+    """One recorded step: the screen before the action, the words for it, the action and what it hit."""
+
+    screenshot: str | None  # path relative to the store
+    size: Size
+    abstraction: str
+    instruction: str
+    action: Action
+    box: Box | None = None  # the target's box
+    observation: str | None = None  # tool use: what the tool returned
+    status: Status = "not done"
+    elements: str | None = None  # path of the elements' JSON list, relative to the store
+    thought: str | None = None
+    labels: Mapping[str, str | float | bool] = field(default_factory=dict)  # the corpus' own quality labels
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One recorded trajectory, one line of ``episodes.jsonl``."""
+
+    episode_id: str
+    source: str  # "miniwob", "agentnet", ...
+    platform: Platform
+    goal: str
+    split: str
+    steps: tuple[EpisodeStep, ...]
+    files: tuple[str, ...] = ()  # tool use: the task's images and files, relative to the store
+    answer: str | None = None  # tool use: the recorded final answer
+    labels: Mapping[str, str | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryStep:
+    """One past step as the planner is told of it: never a screenshot, only the words."""
+
+    abstraction: str
+    action_type: str
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a window's completion is scored against: the recorded next steps, and for stage 2 the first one's target."""
+
+    steps: tuple[Step, ...]
+    action: Action | None = None
+    box: Box | None = None
+    elements: str | None = None
+    observation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A training instance: everything the planner is shown at step ``step``, and the reference continuation."""
+
+    prompt: tuple[Message, ...]
+    images: tuple[str, ...]
+    reference: Reference
+    episode_id: str
+    step: int  # 0-based index t of the observation
+    source: str
+
+
+# ---- acting ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What an environment returns for an action. ``terminated``: the task itself ended; its raw reward counts."""
+
+    observation: Observation
+    reward: float
+    terminated: bool
+    reason: str = ""
+
+
+Ending: TypeAlias = Literal["finished", "truncated", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the plan-act loop: what was seen, the raw plan, the step taken from it and what came of it."""
+
+    screenshot: str | None
+    completion: str
+    plan: Plan | None
+    action: Action | None
+    error: str | None = None  # why the step could not be executed
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One live episode. ``ending``: finished (the task or the planner ended it), truncated (a limit), failed (where)."""
+
+    task: str
+    seed: int
+    goal: str
+    turns: tuple[Turn, ...]
+    reward: float
+    success: bool
+    ending: Ending
+    where: str = ""  # for failed and truncated: the place and the reason
+    seconds: float = 0.0
+
+
+class Model(Protocol):
+    """A planner behind any engine: prompts (chat messages with image paths) in, raw completions out, in order."""
+
+    def complete(self, prompts: Sequence[Sequence[Message]]) -> list[str]: ...
+
+
+class ToolAgent(Protocol):
+    """A frozen tool agent: turns a step instruction and what is seen into an executable action.
+
+    Raises InstructionError when the instruction leads nowhere, ToolAgentError when the agent itself fails.
+    """
+
+    name: str
+
+    def act(self, instruction: str, observation: Observation) -> Action: ...
+
+
+class Env(Protocol):
+    """One page, desktop or device. Deterministic under its seed. Raises EnvironmentFailure when it breaks."""
+
+    async def reset(self, task: str, seed: int) -> tuple[str, Observation]: ...
+
+    async def step(self, action: Action) -> Transition: ...
