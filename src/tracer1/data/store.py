@@ -1,0 +1,408 @@
+"""Where recorded episodes live: ``episodes.jsonl`` beside the files that its lines name by path.
+
+    DIR/episodes.jsonl           one Episode a line
+    DIR/images/<sha256>.png      screenshots, named by their bytes
+    DIR/elements/<sha256>.json   what the page said of itself at one step: a list of Elements
+
+Reading is strict: a key that is missing, unknown or of the wrong kind raises a DataError that names the file, the line
+and the field, because a record read wrongly teaches something that was never recorded. The one thing forgiven is what a
+killed writer leaves behind, half a last line: it is dropped, counted and logged.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar, get_args
+
+from tracer1.actions import action_from_json, action_to_json
+from tracer1.errors import ActionError, DataError, SetupError
+from tracer1.types import Action, Box, Element, Episode, EpisodeStep, Platform, Size, Status
+
+EPISODES = "episodes.jsonl"
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn the disk's refusals inside the block into one line that names the file and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise SetupError(f"{path}: the disk is full; free some space and run the same command again") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise SetupError(f"{path}: cannot be written ({error.strerror}); choose another output directory") from error
+        raise
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that appears under ``path`` whole, when the block ends well, or not at all.
+
+    Raises SetupError when the disk is full or the place cannot be written.
+    """
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False)  # noqa: SIM115
+        try:
+            with handle:
+                yield handle
+                handle.flush()
+                os.fchmod(handle.fileno(), 0o644)  # a temporary file's 0600 would hide the result from other users
+            os.replace(handle.name, path)
+        except BaseException:
+            os.unlink(handle.name)
+            raise
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a whole file or none of it; SetupError when the disk refuses."""
+    with atomic(path) as handle:
+        handle.write(data)
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line number from 1, parsed JSON) of each line of a ``.jsonl``, streaming; blank lines are passed over.
+
+    A last line without its newline that does not parse is what a crash leaves: it is dropped with a logged warning.
+    Any other line that does not parse raises DataError.
+    """
+    try:
+        with path.open("rb") as handle:
+            for number, line in enumerate(handle, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    yield number, parse_json(line)
+                except ValueError as error:
+                    if not line.endswith(b"\n"):
+                        log.warning("%s: 1 half-written last line dropped (line %d)", path, number)
+                        return
+                    raise DataError(f"{path} line {number}: not JSON: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse strict JSON; ValueError on anything else, NaN and Infinity included."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not a JSON number")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+# ---- the store -------------------------------------------------------------------------------------------------------
+
+
+class EpisodeStore:
+    """One directory of episodes, read and appended to. Paths handed out and taken are relative to it."""
+
+    def __init__(self, directory: Path | str) -> None:
+        self.directory = Path(directory)
+
+    def path(self, relative: str) -> Path:
+        """The file that a record names; DataError when the name leaves the store."""
+        path = Path(relative)
+        if path.is_absolute() or ".." in path.parts:
+            raise DataError(f"{self.directory}: {relative!r} lies outside the episode store; use a path relative to it")
+        return self.directory / path
+
+    def put_image(self, data: bytes) -> str:
+        """Keep a PNG under the SHA-256 of its bytes; the same bytes are kept once. Returns the relative path."""
+        return self._put(f"images/{hashlib.sha256(data).hexdigest()}.png", data)
+
+    def put_elements(self, elements: Iterable[Element]) -> str:
+        """Keep a screen's elements by content. Returns the relative path."""
+        data = json.dumps([element_to_json(e) for e in elements], ensure_ascii=False, separators=(",", ":")).encode()
+        return self._put(f"elements/{hashlib.sha256(data).hexdigest()}.json", data)
+
+    def load_elements(self, relative: str) -> tuple[Element, ...]:
+        """Read what ``put_elements`` kept; DataError names the file, the item and the field."""
+        path = self.path(relative)
+        try:
+            items = parse_json(path.read_bytes())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON: {error}") from error
+        return tuple(element_from_json(item, f"{path} item {i}") for i, item in enumerate(_list(items, str(path))))
+
+    def append(self, episode: Episode) -> None:
+        """Add one line. A write that fails is taken back, so that the file ends with a whole line; then SetupError."""
+        path = self.directory / EPISODES
+        line = _line(episode)
+        with _naming(path):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with path.open("a+b", buffering=0) as handle:
+                end = _mend(handle, path)
+                try:
+                    if handle.write(line) != len(line):  # an unbuffered write to a full disk may stop half-way
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    handle.truncate(end)
+                    raise
+
+    def _put(self, relative: str, data: bytes) -> str:
+        path = self.directory / relative
+        if not path.exists():
+            write_atomic(path, data)
+        return relative
+
+
+def _mend(handle: IO[bytes], path: Path) -> int:
+    """Drop a half-written last line, or end a whole one; returns the size of what stays."""
+    end = handle.seek(0, os.SEEK_END)
+    start, tail = end, b""
+    while start > 0 and b"\n" not in tail:
+        step = min(start, 1 << 16)
+        start -= step
+        handle.seek(start)
+        tail = handle.read(step) + tail
+    last = tail[tail.rfind(b"\n") + 1 :]
+    if not last:
+        return end
+    try:
+        parse_json(last)
+    except ValueError:
+        log.warning("%s: 1 half-written last line dropped", path)
+        handle.truncate(end - len(last))
+        return end - len(last)
+    handle.write(b"\n")
+    return end + 1
+
+
+def read_episodes(directory: Path | str) -> Iterator[Episode]:
+    """Stream a store's episodes in order. ``directory`` may also be the ``.jsonl`` file itself.
+
+    Raises DataError naming file, line and field. A half-written last line is dropped with a logged warning.
+    """
+    path = episodes_file(directory)
+    for number, record in json_lines(path):
+        yield episode_from_json(record, f"{path} line {number}")
+
+
+def write_episodes(directory: Path | str, episodes: Iterable[Episode]) -> int:
+    """Write a store's whole ``episodes.jsonl``, streaming; it replaces the old one at the end or not at all.
+
+    Returns the number of episodes.
+    """
+    count = 0
+    with atomic(Path(directory) / EPISODES) as handle:
+        for episode in episodes:
+            handle.write(_line(episode))
+            count += 1
+    return count
+
+
+def episodes_file(path: Path | str) -> Path:
+    """The ``.jsonl`` of a store, given its directory or the file; DataError when there is none."""
+    given = Path(path)
+    file = given / EPISODES if given.is_dir() else given
+    if not file.is_file():
+        raise DataError(f"{given}: no {EPISODES} there; give the directory that `tracer1 data record` or `convert` wrote")
+    return file
+
+
+def _line(episode: Episode) -> bytes:
+    try:
+        return (json.dumps(episode_to_json(episode), ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except ValueError as error:  # NaN, or a lone surrogate that no UTF-8 file can hold
+        raise DataError(f"episode {episode.episode_id!r}: cannot be written as JSON: {error}") from error
+
+
+# ---- records to JSON -------------------------------------------------------------------------------------------------
+
+
+def element_to_json(element: Element) -> dict[str, Any]:
+    """An Element as a JSON object; the box is in fractions of the screenshot."""
+    return {
+        "role": element.role,
+        "name": element.name,
+        "box": list(element.box),
+        "focused": element.focused,
+        "bears_text": element.bears_text,
+    }
+
+
+def episode_to_json(episode: Episode) -> dict[str, Any]:
+    """An Episode as a JSON object: the contract's keys always, the optional ones where they say something."""
+    record: dict[str, Any] = {
+        "episode_id": episode.episode_id,
+        "source": episode.source,
+        "platform": episode.platform,
+        "goal": episode.goal,
+        "split": episode.split,
+        "steps": [_step_to_json(step) for step in episode.steps],
+    }
+    optional = {"files": list(episode.files), "answer": episode.answer, "labels": dict(episode.labels)}
+    return record | _present(optional)
+
+
+def _step_to_json(step: EpisodeStep) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "screenshot": step.screenshot,
+        "size": list(step.size),
+        "abstraction": step.abstraction,
+        "instruction": step.instruction,
+        "action": action_to_json(step.action),
+        "box": None if step.box is None else list(step.box),
+        "observation": step.observation,
+        "status": step.status,
+    }
+    optional = {"elements": step.elements, "thought": step.thought, "labels": dict(step.labels), "text": step.text}
+    return record | _present(optional)
+
+
+def _present(optional: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in optional.items() if value is not None and value not in ([], {})}
+
+
+# ---- records from JSON -----------------------------------------------------------------------------------------------
+
+_EPISODE = ("episode_id", "source", "platform", "goal", "split", "steps")
+_EPISODE_OPTIONAL = ("files", "answer", "labels")
+_STEP = ("screenshot", "size", "abstraction", "instruction", "action", "box", "observation", "status")
+_STEP_OPTIONAL = ("elements", "thought", "labels", "text")
+_ELEMENT = ("role", "name", "box", "focused", "bears_text")
+
+
+def episode_from_json(record: Any, where: str = "episode") -> Episode:
+    """Read one record, strictly; ``where`` (file and line) begins every DataError."""
+    r = _record(record, where, _EPISODE, _EPISODE_OPTIONAL)
+    steps = _list(r["steps"], f"{where}: steps")
+    return Episode(
+        episode_id=_text(r["episode_id"], f"{where}: episode_id"),
+        source=_text(r["source"], f"{where}: source"),
+        platform=_one_of(r["platform"], get_args(Platform), f"{where}: platform"),
+        goal=_text(r["goal"], f"{where}: goal"),
+        split=_text(r["split"], f"{where}: split"),
+        steps=tuple(_step_from_json(step, f"{where}: steps[{i}]") for i, step in enumerate(steps)),
+        files=tuple(_text(f, f"{where}: files[{i}]") for i, f in enumerate(_list(r.get("files", []), f"{where}: files"))),
+        answer=_or_none(_text, r.get("answer"), f"{where}: answer"),
+        labels=_labels(r.get("labels", {}), f"{where}: labels"),
+    )
+
+
+def _step_from_json(record: Any, where: str) -> EpisodeStep:
+    r = _record(record, where, _STEP, _STEP_OPTIONAL)
+    return EpisodeStep(
+        screenshot=_or_none(_text, r["screenshot"], f"{where}.screenshot"),
+        size=_size(r["size"], f"{where}.size"),
+        abstraction=_text(r["abstraction"], f"{where}.abstraction"),
+        instruction=_text(r["instruction"], f"{where}.instruction"),
+        action=_action(r["action"], f"{where}.action"),
+        box=_or_none(_box, r["box"], f"{where}.box"),
+        observation=_or_none(_text, r["observation"], f"{where}.observation"),
+        status=_one_of(r["status"], get_args(Status), f"{where}.status"),
+        elements=_or_none(_text, r.get("elements"), f"{where}.elements"),
+        thought=_or_none(_text, r.get("thought"), f"{where}.thought"),
+        labels=_labels(r.get("labels", {}), f"{where}.labels"),
+        text=_or_none(_text, r.get("text"), f"{where}.text"),
+    )
+
+
+def element_from_json(record: Any, where: str = "element") -> Element:
+    """Read one Element, strictly; ``where`` begins every DataError."""
+    r = _record(record, where, _ELEMENT, ())
+    return Element(
+        role=_text(r["role"], f"{where}: role"),
+        name=_text(r["name"], f"{where}: name"),
+        box=_box(r["box"], f"{where}: box"),
+        focused=_flag(r["focused"], f"{where}: focused"),
+        bears_text=_flag(r["bears_text"], f"{where}: bears_text"),
+    )
+
+
+def _record(value: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _wrong(where, "a JSON object", value)
+    for key in required:
+        if key not in value:
+            raise DataError(f"{where}: {key} is missing; add it (null where there is none)")
+    for key in value:
+        if key not in required and key not in optional:
+            raise DataError(f"{where}: unknown key {key!r}; known are {', '.join((*required, *optional))}")
+    return value
+
+
+def _wrong(where: str, expected: str, found: Any) -> DataError:
+    shown = json.dumps(found, default=str)
+    return DataError(f"{where}: expected {expected}, found {shown if len(shown) <= 60 else shown[:57] + '...'}")
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise _wrong(where, "text", value)
+    return value
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(where, "true or false", value)
+    return value
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise _wrong(where, "a list", value)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _size(value: Any, where: str) -> Size:
+    if not (isinstance(value, list) and len(value) == 2 and all(type(v) is int and v >= 0 for v in value)):
+        raise _wrong(where, "[width, height] in pixels", value)
+    return value[0], value[1]
+
+
+def _box(value: Any, where: str) -> Box:
+    if not (isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))):
+        raise _wrong(where, "[x0, y0, x1, y1] in fractions", value)
+    return value[0], value[1], value[2], value[3]
+
+
+def _labels(value: Any, where: str) -> dict[str, str | float | bool]:
+    if not isinstance(value, dict):
+        raise _wrong(where, "an object of labels", value)
+    for key, label in value.items():
+        if not (isinstance(label, str | bool) or _is_number(label)):
+            raise _wrong(f"{where}.{key}", "text, a number, true or false", label)
+    return value
+
+
+def _one_of(value: Any, allowed: tuple[Any, ...], where: str) -> Any:
+    if value not in allowed:
+        raise _wrong(where, "one of " + ", ".join(f'"{a}"' for a in allowed), value)
+    return value
+
+
+def _or_none(read: Callable[[Any, str], T], value: Any, where: str) -> T | None:
+    return None if value is None else read(value, where)
+
+
+def _action(value: Any, where: str) -> Action:
+    if not isinstance(value, dict):
+        raise _wrong(where, "an Action object", value)
+    try:
+        return action_from_json(value)
+    except ActionError as error:
+        raise DataError(f"{where}: {error}") from error

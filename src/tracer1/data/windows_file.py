@@ -1,0 +1,193 @@
+"""Windows to one Parquet file and back.
+
+A row is what trainers load as it stands (``datasets.load_dataset("parquet")``, TRL):
+
+    prompt      list of {"role", "content"}: every content is plain text
+    images      list of paths, relative to the episode store
+    reference   the Reference as JSON (``tracer1.plan.windows``)
+    episode_id, step, source
+
+A chat message holds its images as parts of its content, a Parquet column has one type, so a row keeps the text in
+``prompt`` and the paths in ``images``. Going back, the images stand before the text of the first user message: TRL puts
+them there too. ``window_to_row`` refuses a prompt that is laid out otherwise, so nothing is ever rebuilt differently.
+The store's place, relative to the file, is kept in the Parquet's key-value metadata with the settings of the windows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tracer1.data.store import EpisodeStore, atomic
+from tracer1.errors import DataError
+from tracer1.plan.windows import reference_from_json, reference_to_json
+from tracer1.types import Message, Window
+
+SCHEMA = pa.schema(
+    [
+        ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+        ("images", pa.list_(pa.string())),
+        ("reference", pa.string()),
+        ("episode_id", pa.string()),
+        ("step", pa.int64()),
+        ("source", pa.string()),
+    ]
+)
+ROWS_PER_GROUP = 1024
+_PREFIX = "tracer1."
+_STORE = "store"
+
+
+# ---- one row ---------------------------------------------------------------------------------------------------------
+
+
+def window_to_row(window: Window) -> dict[str, Any]:
+    """A Window as a row of plain values; DataError when its prompt's layout would not survive the way back."""
+    prompt = [{"role": m["role"], "content": _plain_text(m["content"])} for m in window.prompt]
+    if tuple(row_messages({"prompt": prompt, "images": window.images})) != window.prompt:
+        raise DataError(
+            f"window {window.episode_id!r} step {window.step}: the prompt cannot be kept in Parquet; "
+            "images belong before the text of the first user message, every other content is plain text"
+        )
+    return {
+        "prompt": prompt,
+        "images": list(window.images),
+        "reference": reference_to_json(window.reference),
+        "episode_id": window.episode_id,
+        "step": window.step,
+        "source": window.source,
+    }
+
+
+def row_messages(row: Mapping[str, Any]) -> list[Message]:
+    """The chat messages of a row, byte for byte those of ``tracer1.plan.prompt``: image parts are put back."""
+    parts = [{"type": "image", "image": path} for path in row["images"]]
+    messages: list[Message] = []
+    for message in row["prompt"]:
+        content: Any = message["content"]
+        if parts and message["role"] == "user":
+            content = [*parts, {"type": "text", "text": content}]
+            parts = []
+        messages.append({"role": message["role"], "content": content})
+    return messages
+
+
+def row_to_window(row: Mapping[str, Any], where: str = "row") -> Window:
+    """The Window of a row; DataError begins with ``where`` (file and row)."""
+    for name in SCHEMA.names:
+        if row.get(name) is None:
+            raise DataError(f"{where}: {name} is missing")
+    try:
+        reference = reference_from_json(row["reference"])
+    except (DataError, ValueError) as error:
+        raise DataError(f"{where}: reference: {error}") from error
+    return Window(
+        prompt=tuple(row_messages(row)),
+        images=tuple(row["images"]),
+        reference=reference,
+        episode_id=row["episode_id"],
+        step=row["step"],
+        source=row["source"],
+    )
+
+
+def _plain_text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content)
+
+
+# ---- the file --------------------------------------------------------------------------------------------------------
+
+
+def write_windows(
+    path: Path | str, windows: Iterable[Window], store: Path | str, settings: Mapping[str, str | int] | None = None
+) -> int:
+    """Write windows to one Parquet file, a row group at a time; the file appears whole or not at all.
+
+    ``store`` is the episode store that the image paths are relative to; ``settings`` (horizon, history, ...) are kept
+    as metadata. Returns the number of rows. Raises DataError for a window that cannot be kept, SetupError for a disk
+    that is full.
+    """
+    path = Path(path)
+    notes = {_STORE: os.path.relpath(store, path.parent), **(settings or {})}
+    schema = SCHEMA.with_metadata({_PREFIX + key: str(value) for key, value in notes.items()})
+    rows = map(window_to_row, windows)
+    count = 0
+    with atomic(path) as handle, pq.ParquetWriter(handle, schema, compression="zstd") as writer:
+        while group := list(islice(rows, ROWS_PER_GROUP)):
+            writer.write_table(_table(group, schema))
+            count += len(group)
+    return count
+
+
+def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except UnicodeEncodeError as error:  # a lone surrogate, which JSON can spell and UTF-8 cannot hold
+        where = next(f"{row['episode_id']!r} step {row['step']}" for row in rows if not _is_utf8(row))
+        raise DataError(f"window {where}: its text cannot be written as UTF-8: {error.reason}") from error
+
+
+def _is_utf8(row: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def read_windows(path: Path | str) -> Iterator[Window]:
+    """Stream the windows of a file in order, a row group at a time; DataError names the file, the row and the field."""
+    for number, row in enumerate(read_rows(path)):
+        yield row_to_window(row, f"{path} row {number}")
+
+
+def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
+    """Stream the raw rows of a file; DataError when it is no Parquet file or lacks a column."""
+    with _open(path) as file:
+        absent = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
+        if absent:
+            raise DataError(f"{path}: no column {absent[0]!r}; write the file with `tracer1 data windows`")
+        try:
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=SCHEMA.names):
+                yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path}: damaged: {error}") from error
+
+
+def count_windows(path: Path | str) -> int:
+    """The number of rows, from the file's footer."""
+    with _open(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def windows_settings(path: Path | str) -> dict[str, str]:
+    """What the file's metadata says of its windows: ``store`` and the settings that ``write_windows`` was given."""
+    with _open(path) as file:
+        pairs = ((key.decode(), value.decode()) for key, value in (file.schema_arrow.metadata or {}).items())
+        return {key.removeprefix(_PREFIX): value for key, value in pairs if key.startswith(_PREFIX)}
+
+
+def windows_store(path: Path | str) -> EpisodeStore:
+    """The episode store that a file's image paths are relative to; DataError when the file does not name one."""
+    settings = windows_settings(path)
+    if _STORE not in settings:
+        raise DataError(f"{path}: names no episode store; write the file with `tracer1 data windows`")
+    return EpisodeStore(Path(path).parent / settings[_STORE])
+
+
+def _open(path: Path | str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; make it with `tracer1 data windows`") from error
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a Parquet file: {error}") from error
