@@ -46,7 +46,9 @@ def _naming(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise SetupError(f"{path}: the disk is full; free some space and run the same command again") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise SetupError(f"{path}: cannot be written ({error.strerror}); choose another output directory") from error
+            raise SetupError(
+                f"{path}: cannot be written ({error.strerror}); choose another output directory"
+            ) from error
         raise
 
 
@@ -215,7 +217,9 @@ def episodes_file(path: Path | str) -> Path:
     given = Path(path)
     file = given / EPISODES if given.is_dir() else given
     if not file.is_file():
-        raise DataError(f"{given}: no {EPISODES} there; give the directory that `tracer1 data record` or `convert` wrote")
+        raise DataError(
+            f"{given}: no {EPISODES} there; give the directory that `tracer1 data record` or `convert` wrote"
+        )
     return file
 
 
@@ -293,7 +297,9 @@ def episode_from_json(record: Any, where: str = "episode") -> Episode:
         goal=_text(r["goal"], f"{where}: goal"),
         split=_text(r["split"], f"{where}: split"),
         steps=tuple(_step_from_json(step, f"{where}: steps[{i}]") for i, step in enumerate(steps)),
-        files=tuple(_text(f, f"{where}: files[{i}]") for i, f in enumerate(_list(r.get("files", []), f"{where}: files"))),
+        files=tuple(
+            _text(f, f"{where}: files[{i}]") for i, f in enumerate(_list(r.get("files", []), f"{where}: files"))
+        ),
         answer=_or_none(_text, r.get("answer"), f"{where}: answer"),
         labels=_labels(r.get("labels", {}), f"{where}: labels"),
     )

@@ -1,0 +1,348 @@
+"""The settings of a run: one YAML file, ``key=value`` overrides, and nothing hidden behind them.
+
+The defaults are the paper's values (its Table 4; the learning rate and the image sizes are those of the first author's
+prototype), spoken in prompts, rollouts and updates: a *step* draws ``prompts_per_batch`` prompts, samples ``rollouts``
+completions of each and makes ``updates_per_batch`` optimiser updates. Paths are relative to the working directory.
+An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tracer1.errors import UsageError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+AboveZero = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """A section of the configuration: immutable, and no key that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class ModelSettings(Settings):
+    """The planner: a Hugging Face folder or name, and how large its images may be."""
+
+    path: str = "Qwen/Qwen3-VL-8B-Thinking"
+    min_pixels: Positive = 262_144
+    max_pixels: Positive = 4_194_304
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels})")
+        return self
+
+
+class NanoModelSettings(Settings):
+    """Dimensions of a nano Qwen3-VL that the warm-up builds from nothing."""
+
+    vocabulary: Positive = 2048
+    hidden: Positive = 128
+    layers: Positive = 4
+    heads: Positive = 4
+    vision_hidden: Positive = 64
+    vision_layers: Positive = 2
+    vision_heads: Positive = 2
+    init_std: AboveZero = 0.06  # 0.02 suits a width of thousands
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.hidden % self.heads or self.vision_hidden % self.vision_heads:
+            raise ValueError("hidden must be a multiple of heads, and vision_hidden of vision_heads")
+        return self
+
+
+class RecordSettings(Settings):
+    """Demonstrations that a run records for itself in the live browser when its data is not there yet."""
+
+    tasks: tuple[str, ...]
+    episodes_per_task: Positive = 120
+    heldout_per_task: Count = 30  # from the seeds that follow the training ones
+    first_seed: Count = 0
+    pages: Positive = 8
+    scale: AboveZero = 1.0  # screenshot pixels per CSS pixel
+
+
+class DataSettings(Settings):
+    """Where the training instances are: Parquet files of ``tracer1 data windows``."""
+
+    episodes: str | None = None  # the store of the recorded episodes; the warm-up re-tells them
+    train: str = "data/train.parquet"
+    heldout: str | None = None  # windows for the plan reward between the stages
+    record: RecordSettings | None = None
+
+
+class PlanSettings(Settings):
+    """What the planner is shown and asked for."""
+
+    horizon: Positive = 5  # T: steps forecast; 1 is the reactive agent
+    history: Count = 5  # K: past steps told
+    prompt_version: str = "v1"
+
+
+class RewardSettings(Settings):
+    """The reward's profile and its constants (METHOD section 3 and 5); a constant left null is the profile's own."""
+
+    profile: Literal["paper", "prototype"] = "paper"
+    gamma: Share = 0.8  # Eq. 1: discount by depth
+    format_weight: Share = 0.1  # lambda_fmt
+    alignment_weight: NonNegative = 1.0  # lambda_align
+    repetition_weight: NonNegative = 0.1  # lambda_rep
+    repetition: Literal["absolute", "excess"] = "absolute"
+    position_penalty: NonNegative = 0.1  # per place of distance between a predicted and a reference step
+    match_threshold: NonNegative = 0.5
+    coverage_penalty: NonNegative = 0.15  # per unmatched step, on either side
+    point_tolerance: NonNegative = 0.14  # stage 2 without a box: normalised Euclidean distance
+    answer_match: str = "exact"  # stage 2, tool use: the rule's name
+
+
+class ToolAgentSettings(Settings):
+    """The frozen tool agent that executes the first predicted step."""
+
+    name: str = "ui-tars"
+    options: dict[str, Any] = Field(default_factory=dict)  # handed to the agent untouched
+
+
+class WarmupSettings(Settings):
+    """The supervised warm-up that makes a base: a text-only copy drill, then windows with screenshots."""
+
+    drill_steps: Count = 1500
+    drill_batch: Positive = 16
+    steps: Count = 3000
+    batch: Positive = 24
+    drill_share: Share = 0.2  # of each later batch
+    lr: AboveZero = 3e-3
+    lr_warmup_steps: Positive = 50
+    weight_decay: NonNegative = 0.01
+    max_grad_norm: AboveZero = 1.0
+    augment: Share = 0.7  # probability that a window's strings are replaced by unseen ones
+    loose: Share = 0.5  # probability that a step names only the kind of its target
+    continuation: Share = 0.5  # probability that the plan goes on after each step
+    horizon: Positive = 5  # the base's own: it outlives the run that trains on it
+    history: Count = 5
+    bf16: bool = True
+    save_every: Positive = 250
+
+
+class StageSettings(Settings):
+    """One stage of GRPO: every row of Table 4."""
+
+    steps: Count = 143
+    lr: AboveZero = 1e-6
+    optimizer: Literal["adamw"] = "adamw"
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: NonNegative = 0.01
+    warmup_steps: Count = 0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    max_grad_norm: AboveZero = 1.0
+
+    prompts_per_batch: Positive = 512
+    rollouts: Annotated[int, Field(ge=2)] = 5  # n: one group
+    updates_per_batch: Positive = 4  # 512 / 4 = the global batch of 128 prompts
+    epochs_per_batch: Positive = 1
+    micro_batch: Positive = 2  # at most so many sequences in one forward and backward pass
+
+    temperature: AboveZero = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.99
+    max_prompt_tokens: Positive = 6144
+    max_completion_tokens: Positive = 2048
+    vllm: bool = False  # sample with vLLM; otherwise with transformers
+    tensor_parallel: Positive = 2  # vLLM only
+    max_batched_tokens: Positive = 8192  # vLLM only
+
+    beta: NonNegative = 0.01  # KL coefficient in the loss
+    kl_estimator: Literal["k3"] = "k3"  # "low_var_kl"
+    kl_control: Literal["fixed"] = "fixed"
+    kl_target: AboveZero = 0.1  # in Table 4, without effect while the coefficient is fixed
+    epsilon_low: AboveZero = 0.2
+    epsilon_high: AboveZero = 0.3
+    delta: Annotated[float, Field(gt=1)] | None = 3.0  # dual clip
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"  # what the advantage is divided by
+
+    skip_solved: bool = False  # draw another prompt for one whose group carries no signal
+    precision: Literal["bf16", "fp32"] = "bf16"
+    gradient_checkpointing: bool = True
+    freeze_vision: bool = False
+    save_every: Positive = 20  # steps
+    keep_checkpoints: Positive = 2
+    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.prompts_per_batch % self.updates_per_batch:
+            raise ValueError(
+                f"prompts_per_batch ({self.prompts_per_batch}) is not a multiple of updates_per_batch "
+                f"({self.updates_per_batch})"
+            )
+        return self
+
+    @property
+    def sequences_per_update(self) -> int:
+        """Completions that one optimiser update sees, over all devices."""
+        return self.prompts_per_batch // self.updates_per_batch * self.rollouts
+
+    @property
+    def sequences_per_pass(self) -> int:
+        """The largest divisor of an update's sequences that ``micro_batch`` allows: passes are of equal size."""
+        return max(k for k in range(1, self.micro_batch + 1) if self.sequences_per_update % k == 0)
+
+    def arithmetic(self) -> str:
+        """The batch arithmetic in one sentence: prompts, rollouts and updates."""
+        updates = self.updates_per_batch * self.epochs_per_batch
+        return (
+            f"{self.steps} steps of {self.prompts_per_batch} prompts x {self.rollouts} rollouts = "
+            f"{self.prompts_per_batch * self.rollouts} completions, {updates} update{'s' * (updates > 1)} a step on "
+            f"{self.prompts_per_batch // self.updates_per_batch} prompts ({self.sequences_per_update} sequences, "
+            f"{self.sequences_per_pass} at a time); in all {self.steps * self.prompts_per_batch} prompts and "
+            f"{self.steps * updates} updates"
+        )
+
+
+class EvaluationSettings(Settings):
+    """Live evaluation on seeds that no training step has seen."""
+
+    tasks: tuple[str, ...] = ()
+    seeds_per_task: Positive = 20
+    first_seed: Count = 5000
+    max_steps: dict[str, Positive] = Field(default_factory=dict)  # by task
+    default_max_steps: Positive = 12
+    pages: Positive = 8
+    episode_seconds: AboveZero = 120.0
+    temperature: NonNegative = 0.0
+
+
+class Config(Settings):
+    """Everything a run is made of."""
+
+    output_dir: str
+    seed: Count = 0
+    model: ModelSettings = ModelSettings()
+    nano: NanoModelSettings | None = None  # set where the warm-up builds the model
+    data: DataSettings = DataSettings()
+    plan: PlanSettings = PlanSettings()
+    reward: RewardSettings = RewardSettings()
+    tool_agent: ToolAgentSettings = ToolAgentSettings()
+    warmup: WarmupSettings = WarmupSettings()
+    stage1: StageSettings = StageSettings()
+    stage2: StageSettings = StageSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    trainer: dict[str, Any] = Field(default_factory=dict)  # the engine's own settings, passed through untouched
+
+
+# ---- loading ---------------------------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads ``3e-5`` as the number it is, where YAML 1.1 asks for a dot and a sign."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML configuration and apply ``a.b=value`` overrides (values are YAML), in order.
+
+    Raises UsageError in one line: the file, the key, what is wrong and the nearest known key.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    values = _parse(text, str(path))
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected keys and values, such as 'output_dir: runs/mine'")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_explain(error)}") from error
+
+
+def dump_config(config: Config) -> str:
+    """The resolved configuration as YAML; ``load_config`` reads it back to an equal Config."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def config_keys() -> tuple[str, ...]:
+    """Every dotted key, sections included, in the order of the file."""
+    return tuple(_keys(Config, ""))
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{where}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UsageError(f"override {override!r}: expected key=value, such as stage1.steps=20")
+    *sections, last = key.split(".")
+    node = values
+    for depth, section in enumerate(sections):
+        child = node.get(section)
+        if child is None:
+            child = {}
+        if not isinstance(child, dict):
+            raise UsageError(f"override {override!r}: {'.'.join(sections[: depth + 1])} is a value, not a section")
+        node[section] = dict(child)  # a YAML anchor may share it with another section
+        node = node[section]
+    node[last] = _parse(text, f"override {override!r}")
+
+
+def _explain(error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False)
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key {key!r}{_nearest(key)}"
+    elif first["type"] == "missing":
+        message = f"{key} is missing; add it"
+    else:
+        said = first["msg"].removeprefix("Value error, ")
+        # A section's own check is told about the whole section, which is not worth repeating.
+        shown = "" if isinstance(first["input"], Mapping | BaseModel) else f" (found {first['input']!r})"
+        message = f"{key}: {said[0].lower()}{said[1:]}{shown}"
+    return message + (f" (and {len(others)} more)" if others else "")
+
+
+def _nearest(key: str) -> str:
+    """The key that was meant: a like name in the same section, or else wherever the name is known."""
+    section, _, last = key.rpartition(".")
+    names = {known: known.rpartition(".") for known in config_keys()}
+    siblings = [name for there, _, name in names.values() if there == section]
+    if near := get_close_matches(last, siblings, n=1):
+        return f"; did you mean {(section + '.' if section else '') + near[0]!r}?"
+    if near := get_close_matches(last, {name for _, _, name in names.values()}, n=1):
+        places = [known for known, (_, _, name) in names.items() if name == near[0]]
+        return f"; did you mean {' or '.join(map(repr, places[:3]))}?"
+    return f"; known here are {', '.join(siblings)}" if siblings else ""
+
+
+def _keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        options = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        for inner in options:
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _keys(inner, f"{prefix}{name}.")
