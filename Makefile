@@ -1,0 +1,34 @@
+# Each target sets up what it needs (scripts/setup.sh: a virtual environment, and Debian packages when root).
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench reproduce clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo:  ## from nothing to a trained planner acting in a browser: runs/demo/report.html (about 20 minutes on 2 cores)
+	@scripts/setup.sh all
+	$(BIN)/tracer1 demo
+
+test:  ## the tests (minutes)
+	@scripts/setup.sh dev
+	$(BIN)/pytest -n 2 -m 'not slow'
+
+check:  ## style and types
+	@scripts/setup.sh dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench:  ## measured comparisons
+	@scripts/setup.sh all
+	$(BIN)/tracer1 bench env
+
+reproduce:  ## the README's numbers: three training seeds (hours; goes on where it was stopped)
+	@scripts/setup.sh all
+	$(BIN)/tracer1 reproduce
+
+clean:  ## remove what was built and installed; runs/ stays
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
