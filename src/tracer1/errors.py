@@ -26,6 +26,10 @@ class ActionError(TraceR1Error):
     """An action is unknown on its platform or lacks an argument."""
 
 
+class PlanError(TraceR1Error):
+    """A completion holds no plan that can be read; the message says what is wrong with it first."""
+
+
 class InstructionError(TraceR1Error):
     """A step instruction names nothing that a tool agent could do or find: the planner's fault, scored as a miss."""
 

@@ -1,0 +1,237 @@
+"""The action space, once: the same table describes it in prompts, and checks, reads, writes and compares actions.
+
+Names are UI-TARS' unified space (METHOD section 2). Points are fractions of the screenshot. A scroll's direction says
+where the new content comes from. On the platform ``tools`` an action is a tool's name with ``arguments``; once the tool
+has run, ``content`` holds its output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, cast
+
+from tracer1.coordinates import distance, inside
+from tracer1.errors import ActionError, DataError, FrameError
+from tracer1.types import FRACTION, Action, Box, Platform, Point
+
+Argument = Literal["point", "start_point", "end_point", "content", "key", "direction", "app_name", "arguments"]
+
+SCREENS: tuple[Platform, ...] = ("desktop", "mobile", "web")
+POINTERS: tuple[Platform, ...] = ("desktop", "web")  # platforms with a mouse and a keyboard
+DIRECTIONS = ("up", "down", "left", "right")
+RADIUS = 0.14  # of the screen: how near a point must be to the recorded one where no box is known
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One row of the action space."""
+
+    name: str
+    platforms: tuple[Platform, ...]
+    required: tuple[Argument, ...]
+    optional: tuple[Argument, ...]
+    description: str
+
+
+_TABLE = (
+    ActionSpec("click", SCREENS, ("point",), (), "click or tap an element once"),
+    ActionSpec("left_double", POINTERS, ("point",), (), "double-click an element"),
+    ActionSpec("right_single", POINTERS, ("point",), (), "right-click an element"),
+    ActionSpec("long_press", ("mobile",), ("point",), (), "press an element and hold it"),
+    ActionSpec("drag", SCREENS, ("start_point", "end_point"), (), "drag from one place to another"),
+    ActionSpec("hotkey", POINTERS, ("key",), (), "press a key or keys together, such as 'ctrl c'"),
+    ActionSpec("type", SCREENS, ("content",), ("point",), "type text; a line break at its end submits it"),
+    ActionSpec("scroll", SCREENS, ("direction",), ("point",), "show more content from above, below, left or right"),
+    ActionSpec("open_app", ("mobile",), ("app_name",), (), "open an app by its name"),
+    ActionSpec("press_home", ("mobile",), (), (), "go to the home screen"),
+    ActionSpec("press_back", ("mobile",), (), (), "go back"),
+    ActionSpec("wait", SCREENS, (), (), "wait for the screen to change"),
+    ActionSpec("finished", (*SCREENS, "tools"), (), ("content",), "end the task, with an answer if it asks for one"),
+    ActionSpec("call_user", POINTERS, (), ("content",), "give up and ask the user for help"),
+)
+ACTIONS: Mapping[str, ActionSpec] = {spec.name: spec for spec in _TABLE}
+POINTING = frozenset(spec.name for spec in _TABLE if "point" in spec.required)
+TERMINAL = frozenset({"finished", "call_user"})
+
+_FIELDS: tuple[Argument, ...] = tuple(cast("Argument", f.name) for f in fields(Action) if f.name != "action_type")
+_POINTS: tuple[Argument, ...] = ("point", "start_point", "end_point")
+_TEXTS: tuple[Argument, ...] = ("content", "key", "app_name")
+
+
+def describe(platform: Platform) -> str:
+    """The action space of ``platform`` for a prompt, one line per action: ``- drag(start_point, end_point): ...``."""
+    lines = [
+        f"- {spec.name}({', '.join([*spec.required, *(f'{name}?' for name in spec.optional)])}): {spec.description}"
+        for spec in _TABLE
+        if platform in spec.platforms
+    ]
+    if platform == "tools":
+        lines.insert(0, '- the name of a tool (arguments): call it; give its arguments in the action\'s "arguments"')
+    return "\n".join(lines)
+
+
+def is_tool(action_type: str) -> bool:
+    """Whether this names a tool, that is, no action on a screen."""
+    return action_type not in ACTIONS
+
+
+def validate(action: Action, platform: Platform) -> None:
+    """Raise ActionError, naming the argument, unless ``action`` is of ``platform`` and its arguments are in order."""
+    kind = action.action_type
+    spec = ACTIONS.get(kind)
+    if platform == "tools" and spec is None:
+        spec = ActionSpec(kind, ("tools",), ("arguments",), ("content",), "")
+    if spec is None or platform not in spec.platforms:
+        known = ", ".join(other.name for other in _TABLE if platform in other.platforms)
+        raise ActionError(f"action '{kind}' is unknown on {platform}: use one of {known}")
+    for name in _FIELDS:
+        value = getattr(action, name)
+        if value is None and name in spec.required:
+            raise ActionError(f"action '{kind}' lacks '{name}'")
+        if value is not None and name not in spec.required + spec.optional:
+            raise ActionError(f"action '{kind}' takes no '{name}'")
+        if name in _POINTS and value is not None:
+            _check_point(value, f"action '{kind}': '{name}'")
+        if name in _TEXTS and name in spec.required and not value.strip(" "):
+            raise ActionError(f"action '{kind}' has an empty '{name}'")
+    if action.direction is not None and action.direction not in DIRECTIONS:
+        raise ActionError(f"action '{kind}': 'direction' is {action.direction!r}; use one of {', '.join(DIRECTIONS)}")
+
+
+def _check_point(point: Point, what: str) -> None:
+    if point.frame != FRACTION:
+        raise ActionError(f"{what} is in the frame {point.frame.name}: convert it to fractions")
+    if not (0.0 <= point.x <= 1.0 and 0.0 <= point.y <= 1.0):
+        raise ActionError(f"{what} is off the screen: ({point.x:g}, {point.y:g})")
+
+
+# ---- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def action_to_json(action: Action) -> dict[str, Any]:
+    """The Action record, without absent fields. Raises FrameError for a point that is not in fractions."""
+    record: dict[str, Any] = {"action_type": action.action_type}
+    for name in _FIELDS:
+        value = getattr(action, name)
+        if isinstance(value, Point):
+            if value.frame != FRACTION:
+                raise FrameError(f"'{name}' is in the frame {value.frame.name}: convert it to fractions before writing")
+            value = [value.x, value.y]
+        if value is not None:
+            record[name] = dict(value) if isinstance(value, Mapping) else value
+    return record
+
+
+def action_from_json(record: object, where: str = "action") -> Action:
+    """An Action from its record. Raises DataError naming ``where`` and the field; whether it makes sense on a platform
+    is asked of ``validate``."""
+    if not isinstance(record, Mapping):
+        raise DataError(f"{where}: not an object")
+    kind = record.get("action_type")
+    if not isinstance(kind, str) or not kind:
+        raise DataError(f"{where}: 'action_type' is missing or not a string")
+    unknown = sorted(str(key) for key in record if key != "action_type" and key not in _FIELDS)
+    if unknown:
+        raise DataError(f"{where}: unknown field '{unknown[0]}'; the fields are action_type, {', '.join(_FIELDS)}")
+    values: dict[str, Any] = {}
+    for name in _FIELDS:
+        value = record.get(name)
+        if value is None:
+            continue
+        if name in _POINTS:
+            values[name] = _point(value, f"{where}: '{name}'")
+        elif not isinstance(value, Mapping if name == "arguments" else str):
+            raise DataError(f"{where}: '{name}' is not {'an object' if name == 'arguments' else 'a string'}")
+        else:
+            values[name] = value
+    return Action(kind, **values)
+
+
+def _point(value: object, what: str) -> Point:
+    if not isinstance(value, list | tuple) or len(value) != 2 or any(type(v) not in (int, float) for v in value):
+        raise DataError(f"{what} is not [x, y], two fractions of the screen")
+    return Point(float(value[0]), float(value[1]))
+
+
+# ---- sameness --------------------------------------------------------------------------------------------------------
+
+
+def same_type(a: Action, b: Action) -> bool:
+    """Whether both do the same kind of thing."""
+    return a.action_type == b.action_type
+
+
+def same_action(action: Action, recorded: Action, box: Box | None = None, radius: float = RADIUS) -> bool:
+    """Whether ``action`` does what was ``recorded`` (METHOD section 5, r_coord and the non-pointing GUI steps).
+
+    Pointing: in ``box`` (edges included), or with no box within ``radius`` of the recorded point (normalised Euclidean
+    distance). Drag: the start as a pointing action, the end within ``radius``. Other types by their argument; what the
+    record leaves out (no content, no direction) is not asked for.
+    Raises ActionError when the record itself names no place, and FrameError for points that are not fractions.
+    """
+    if not same_type(action, recorded):
+        return False
+    kind = action.action_type
+    if kind in POINTING:
+        return _hits(action.point, recorded.point, box, radius, kind)
+    if kind == "drag":
+        starts = _hits(action.start_point, recorded.start_point, box, radius, kind)
+        return starts and _hits(action.end_point, recorded.end_point, None, radius, kind)
+    if kind == "hotkey":
+        return _keys(action.key) == _keys(recorded.key)
+    if kind == "type":
+        return recorded.content is None or action.content == recorded.content
+    if kind == "scroll":
+        return recorded.direction is None or _words(action.direction) == _words(recorded.direction)
+    if kind == "open_app":
+        return _words(action.app_name) == _words(recorded.app_name)
+    if kind in TERMINAL:
+        return recorded.content is None or _words(action.content) == _words(recorded.content)
+    if is_tool(kind):
+        return (action.arguments or {}) == (recorded.arguments or {})
+    return True  # wait, press_home, press_back
+
+
+def _hits(point: Point | None, recorded: Point | None, box: Box | None, radius: float, kind: str) -> bool:
+    if box is None and recorded is None:
+        raise ActionError(f"the recorded '{kind}' names no place: it needs a point or a box")
+    if point is None:
+        return False
+    if box is not None:
+        return inside(point, box)
+    assert recorded is not None
+    return distance(point, recorded) <= radius + 1e-9  # the edge counts, whatever the last bit says
+
+
+_KEY_NAMES = {
+    "control": "ctrl",
+    "option": "alt",
+    "command": "cmd",
+    "meta": "cmd",
+    "super": "cmd",
+    "win": "cmd",
+    "windows": "cmd",
+    "return": "enter",
+    "escape": "esc",
+    "delete": "del",
+    "arrowup": "up",
+    "arrowdown": "down",
+    "arrowleft": "left",
+    "arrowright": "right",
+    "pgup": "pageup",
+    "pgdn": "pagedown",
+    "page_up": "pageup",
+    "page_down": "pagedown",
+}
+_KEY = re.compile(r"[^\s+]+|(?<=\+)\+|(?<!\S)\+(?!\S)")  # a plus joins keys, except where it is the key
+
+
+def _keys(key: str | None) -> frozenset[str]:
+    """The keys of "ctrl c", "Ctrl+C" or "control+c", whose order does not matter."""
+    return frozenset(_KEY_NAMES.get(name, name) for name in _KEY.findall((key or "").lower()))
+
+
+def _words(text: str | None) -> str:
+    return " ".join((text or "").casefold().split())

@@ -1,0 +1,129 @@
+"""The prompt as one versioned object: training, evaluation and serving send the same bytes to the planner.
+
+``full-1`` explains the dialect and the action space to a general model; ``brief-1`` only states the case, for a
+planner that was trained on the dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tracer1.actions import describe
+from tracer1.plan.text import render_plan
+from tracer1.types import HistoryStep, Message, Plan, Platform, Step
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSpec:
+    """How a case is put to the planner. A change of any wording is a new version."""
+
+    version: str
+    guide: str = ""  # the system message; {actions}, {horizon} and {example} are filled in
+    history: int = 5  # K: past steps shown
+    horizon: int = 5  # T: steps asked for
+
+    def messages(
+        self,
+        goal: str,
+        history: Sequence[HistoryStep],
+        number: int,
+        horizon: int | None = None,
+        platform: Platform = "web",
+        images: str | Sequence[str] = (),
+        *,
+        observation: str | None = None,
+        files: Sequence[str] = (),
+    ) -> tuple[Message, ...]:
+        """The chat messages that ask for a plan from step ``number`` (t+1, from 1) on.
+
+        history: all past steps or the last ones; the last ``self.history`` are shown, numbered as in the episode.
+        horizon: steps asked for, ``self.horizon`` if None.
+        images: path or paths of what is seen, before the text. observation, files: tool use, what the last tool
+        returned and the task's other files.
+        """
+        horizon = self.horizon if horizon is None else horizon
+        parts: list[Message] = [
+            {"type": "image", "image": path} for path in ([images] if isinstance(images, str) else images)
+        ]
+        parts.append({"type": "text", "text": self._case(goal, history, number, horizon, observation, files)})
+        user: Message = {"role": "user", "content": parts}
+        if not self.guide:
+            return (user,)
+        guide = self.guide.replace("{horizon}", str(horizon)).replace("{example}", render_plan(_EXAMPLES[platform]))
+        system = guide.replace("{actions}", describe(platform))
+        return ({"role": "system", "content": [{"type": "text", "text": system}]}, user)
+
+    def _case(
+        self,
+        goal: str,
+        history: Sequence[HistoryStep],
+        number: int,
+        horizon: int,
+        observation: str | None,
+        files: Sequence[str],
+    ) -> str:
+        shown = history[-self.history :] if self.history else ()
+        lines = [f"Task: {goal}"]
+        if files:
+            lines.append(f"Files: {', '.join(files)}")
+        lines.append("History:" if shown else "History: none")
+        for k, past in enumerate(shown, number - len(shown)):
+            lines.append(f"{k}. {_line(past.abstraction)} | {past.action_type} | {_line(past.instruction)}")
+        if observation is not None:
+            lines.append(f"Observation: {observation}")
+        lines.append(f"Next: step {number}, plan {horizon}")
+        return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
+_GUIDE = """\
+You plan for an agent that works on a screen or with tools. You are given a task, the steps taken so far and what is \
+seen now. Foresee the next {horizon} steps (fewer if the task is completed sooner). Only your first step will be \
+carried out, by a tool agent that sees the same screen but knows nothing of the task; then you plan again.
+
+Answer with your reasoning, then one line per step, each line one JSON object, exactly like this:
+{example}
+
+Rules:
+- Number the steps from the number that you are told is next.
+- screenshot_abstraction: what matters of the state in which the step is taken, in a few words.
+- action_type: one of the actions below, spelt the same.
+- step_instruction: tells the tool agent in words what to do; name the element, and quote text to be typed.
+- status: "done" for the one step that completes the task, otherwise "not done".
+- Nothing outside the two tags.
+
+Actions (the tool agent finds out what stands in brackets from your instruction):
+{actions}"""
+
+_GUI_EXAMPLE = Plan(
+    thought="The login form is empty. I fill in the name, then the password, and log in.",
+    first_number=3,
+    steps=(
+        Step("login form, empty", "click", "click the 'User name' field"),
+        Step("login form, user name has the focus", "type", "type 'ada' in the 'User name' field"),
+        Step("login form, user name filled in", "click", "click the 'Login' button", "done"),
+    ),
+)
+_TOOL_EXAMPLE = Plan(
+    thought="I need the total on the receipt, then I can answer.",
+    first_number=1,
+    steps=(
+        Step("a photo of a receipt", "ocr", "read the text of receipt.png", arguments={"image": "receipt.png"}),
+        Step("the text of the receipt is known", "finished", "answer with the total", "done"),
+    ),
+)
+_EXAMPLES: dict[Platform, Plan] = {
+    "desktop": _GUI_EXAMPLE,
+    "mobile": _GUI_EXAMPLE,
+    "web": _GUI_EXAMPLE,
+    "tools": _TOOL_EXAMPLE,
+}
+
+PROMPTS: dict[str, PromptSpec] = {
+    "full-1": PromptSpec("full-1", _GUIDE),
+    "brief-1": PromptSpec("brief-1"),
+}

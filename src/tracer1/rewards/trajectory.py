@@ -1,0 +1,146 @@
+"""Stage 1: the anticipatory trajectory reward (METHOD section 3; the paper's Appendix A.2, Eq. 6-10).
+
+    R     = (1 - lambda_fmt) R_acc + lambda_fmt R_fmt
+    R_acc = max(0, clip(S / S_max) - lambda_rep N_rep)
+    S     = lambda_align sum_matched gamma^i s'_ij - 0.15 (unmatched predicted + unmatched reference)
+
+Nothing is executed: a prediction is compared with the recorded continuation by its action types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tracer1.plan.text import parse_plan
+from tracer1.rewards.terms import (
+    Alignment,
+    align_by_position,
+    align_greedily,
+    best_return,
+    clip,
+    coverage,
+    discounted,
+    format_ratio,
+    repetitions,
+)
+from tracer1.types import Plan, Score, Step
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryProfile:
+    """Every constant of the stage 1 reward."""
+
+    lambda_fmt: float = 0.1
+    lambda_align: float = 1.0
+    lambda_rep: float = 0.1
+    gamma: float = 0.8
+    position_penalty: float = 0.1
+    threshold: float = 0.5
+    coverage_penalty: float = 0.15
+    repetition: Literal["absolute", "excess"] = "absolute"  # excess: beyond the reference's own repetitions
+    completion_bonus: float = 0.0  # to S and to its maximum, when the last predicted status is "done"
+    overlong_margin: int | None = None  # more steps than the reference's plus this: R_acc is overlong_accuracy
+    overlong_accuracy: float = 0.05
+    mismatches_align: bool = False  # same length: a pair of different types is aligned with score 0, not unmatched
+    strict_status: bool = False  # only steps with a status are scored
+    strict_instruction: bool = False  # a valid step has a step_instruction
+    clean_text: bool = False  # white space around tags is removed first
+
+
+PROFILES: Mapping[str, TrajectoryProfile] = {
+    "paper": TrajectoryProfile(),
+    "prototype": TrajectoryProfile(
+        completion_bonus=0.2,
+        overlong_margin=3,
+        mismatches_align=True,
+        strict_status=True,
+        strict_instruction=True,
+        clean_text=True,
+    ),
+}
+PAPER = PROFILES["paper"]
+
+
+def score_trajectory(completion: str, reference: Sequence[Step | str], profile: TrajectoryProfile = PAPER) -> Score:
+    """The stage 1 reward of a completion against the recorded next steps (or only their action types).
+
+    Terms: ``format`` and ``accuracy`` make the total by their weights. ``accuracy`` is made of ``alignment`` (the
+    discounted matches), ``coverage`` (steps that stand alone), ``completion`` (1 if the bonus was earned), all three
+    by their weights over ``best`` (the largest sum), clipped; then of ``repetition`` by its weight. ``overlong`` is 1
+    where that rule sets the accuracy instead. Never unscored; never raises for what a completion holds.
+    """
+    parsed = parse_plan(
+        completion,
+        strict_status=profile.strict_status,
+        strict_instruction=profile.strict_instruction,
+        clean=profile.clean_text,
+    )
+    ratio = format_ratio(parsed)
+    steps = parsed.plan.steps if parsed.plan is not None else ()
+    terms = _accuracy_terms(steps, [_kind(step) for step in reference], profile)
+    accuracy = terms["accuracy"]
+    weights = {
+        "format": profile.lambda_fmt,
+        "accuracy": 1.0 - profile.lambda_fmt,
+        "alignment": profile.lambda_align,
+        "coverage": -profile.coverage_penalty,
+        "completion": profile.completion_bonus,
+        "repetition": -profile.lambda_rep,
+    }
+    overall = weights["accuracy"] * accuracy + profile.lambda_fmt * ratio
+    return Score(overall, ratio, accuracy, {"format": ratio, **terms}, weights)
+
+
+def hit_by_depth(plan: Plan | None, reference: Sequence[Step | str], depth: int | None = None) -> list[bool | None]:
+    """Whether the forecast holds at each depth: the predicted type is the recorded one at the same index.
+
+    depth: length of the list; by default that of the longer one. Beyond the reference's end there is None, and a step
+    that was not predicted is a miss.
+    """
+    predicted = plan.steps if plan is not None else ()
+    length = max(len(predicted), len(reference)) if depth is None else depth
+    return [
+        None if i >= len(reference) else i < len(predicted) and predicted[i].action_type == _kind(reference[i])
+        for i in range(length)
+    ]
+
+
+def _accuracy_terms(steps: Sequence[Step], reference: Sequence[str], profile: TrajectoryProfile) -> dict[str, float]:
+    predicted = [step.action_type for step in steps]
+    alignment = _align(predicted, reference, profile)
+    repeated = repetitions(predicted)
+    if profile.repetition == "excess":
+        repeated = max(0, repeated - repetitions(reference))
+    completed = bool(steps) and profile.completion_bonus > 0.0 and steps[-1].status == "done"
+    bonus = profile.completion_bonus if completed else 0.0
+    best = profile.lambda_align * best_return(len(reference), profile.gamma) + bonus
+    matched, alone = discounted(alignment, profile.gamma), coverage(alignment)
+    overlong = profile.overlong_margin is not None and len(predicted) > len(reference) + profile.overlong_margin
+    if not predicted or not reference:
+        accuracy = 0.0
+    elif overlong:
+        accuracy = profile.overlong_accuracy
+    else:
+        score = profile.lambda_align * matched - profile.coverage_penalty * alone + bonus
+        accuracy = max(0.0, clip(score / best) - profile.lambda_rep * repeated)
+    return {
+        "accuracy": accuracy,
+        "alignment": matched,
+        "coverage": float(alone),
+        "completion": float(completed),
+        "best": best,
+        "repetition": float(repeated),
+        "overlong": float(overlong),
+    }
+
+
+def _align(predicted: Sequence[str], reference: Sequence[str], profile: TrajectoryProfile) -> Alignment:
+    if len(predicted) == len(reference):
+        return align_by_position(predicted, reference, keep_mismatches=profile.mismatches_align)
+    return align_greedily(predicted, reference, position_penalty=profile.position_penalty, threshold=profile.threshold)
+
+
+def _kind(step: Step | str) -> str:
+    return step if isinstance(step, str) else step.action_type
