@@ -1,0 +1,44 @@
+"""Oracles: scripted players of MiniWoB++ tasks who say what they see and do, and act by mouse and keyboard only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tracer1.envs.oracles import forms, pages
+from tracer1.envs.oracles.base import Demonstration, Oracle, OracleStep, demonstrate
+from tracer1.errors import UsageError
+
+ORACLES: Final[Mapping[str, Oracle]] = {
+    "choose-date-easy": forms.choose_date,
+    "click-button-sequence": forms.click_button_sequence,
+    "click-checkboxes": forms.click_checkboxes,
+    "click-collapsible": forms.click_collapsible,
+    "click-option": forms.click_option,
+    "click-scroll-list": forms.click_scroll_list,
+    "copy-paste": forms.copy_paste,
+    "email-inbox-forward": pages.email_forward,
+    "email-inbox-reply": pages.email_reply,
+    "enter-password": forms.enter_password,
+    "enter-text": forms.enter_text,
+    "enter-text-2": forms.enter_text_2,
+    "form-sequence-2": forms.form_sequence_2,
+    "identify-shape": forms.identify_shape,
+    "login-user": forms.login_user,
+    "login-user-popup": forms.login_user,
+    "multi-orderings": forms.multi_orderings,
+    "navigate-tree": pages.navigate_tree,
+    "search-engine": pages.search_engine,
+    "use-spinner": forms.use_spinner,
+}
+"""The oracle of each task."""
+
+
+def oracle_for(task: str) -> Oracle:
+    """The oracle of a task. Raises UsageError when there is none."""
+    if task not in ORACLES:
+        raise UsageError(f"no oracle for task {task!r}; there is one for: {', '.join(sorted(ORACLES))}")
+    return ORACLES[task]
+
+
+__all__ = ["ORACLES", "Demonstration", "Oracle", "OracleStep", "demonstrate", "oracle_for"]

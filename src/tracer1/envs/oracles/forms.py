@@ -1,0 +1,158 @@
+"""Oracles for forms: fields, boxes, lists, dates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tracer1.envs.oracles.base import Moves, Screen
+
+ORDINALS = {"1st": 1, "2nd": 2, "3rd": 3}
+
+
+def enter_text(screen: Screen) -> Moves:
+    yield from _one_field(screen, screen.quoted()[0])
+
+
+def enter_text_2(screen: Screen) -> Moves:
+    (case,) = screen.match(r"in all (upper|lower) case")
+    text = screen.quoted()[0]
+    yield from _one_field(screen, text.upper() if case == "upper" else text.lower())
+
+
+def _one_field(screen: Screen, text: str) -> Moves:
+    yield screen.click("text form, empty", "field")
+    yield screen.type("text form, field active", text)
+    yield screen.click("text form, filled", "button", "Submit")
+
+
+def enter_password(screen: Screen) -> Moves:
+    (password,) = screen.quoted()
+    yield from _fill(screen, "password form", [("Password", password), ("Verify password", password)])
+    yield screen.click("password form, filled", "button", "Submit")
+
+
+def login_user(screen: Screen) -> Moves:
+    user, password = screen.quoted()
+    yield from _fill(screen, "login form", [("Username", user), ("Password", password)])
+    yield screen.click_on("login form, filled", screen.all("button")[0])
+
+
+def _fill(screen: Screen, noun: str, fields: Sequence[tuple[str, str]]) -> Moves:
+    """Click and fill named fields in order; a popup that comes up on the way is cancelled and the field clicked again."""
+    state = "empty"
+    for name, text in fields:
+        yield screen.click(f"{noun}, {state}", "field", name)
+        if screen.has("button", "Cancel"):
+            yield screen.click(f"{noun}, popup", "button", "Cancel")
+            yield screen.click(f"{noun}, {state}", "field", name)
+        word = name.lower()
+        yield screen.type(f"{noun}, {word} active", text)
+        state = f"{word} filled"
+
+
+def multi_orderings(screen: Screen) -> Moves:
+    genre, director, year = screen.match(r"Search for (.+) movies directed by (.+) from year (\d+)\.")
+    yield from _fill(screen, "movie form", [("Genre", genre), ("Director", director), ("Year", year)])
+    yield screen.click("movie form, filled", "button", "Submit")
+
+
+def form_sequence_2(screen: Screen) -> Moves:
+    radio, number, field = screen.match(r"Check the (\w+) radio button .*number \"(-?\d+)\" into the (\w+) textbox")
+    yield screen.click("number form, empty", "radio button", nth=ORDINALS[radio])
+    yield screen.click("number form, radio chosen", "field", nth=ORDINALS[field])
+    yield screen.type("number form, field active", number)
+    yield screen.click("number form, filled", "button", "Submit")
+
+
+def click_checkboxes(screen: Screen) -> Moves:
+    (wanted,) = screen.match(r"Select (.+) and click Submit")
+    state = "none checked"
+    for name in [] if wanted == "nothing" else wanted.split(", "):
+        yield screen.click(f"checkbox list, {state}", "checkbox", name)
+        state = "some checked"
+    yield screen.click("checkbox list, ready", "button", "Submit")
+
+
+def click_option(screen: Screen) -> Moves:
+    (wanted,) = screen.match(r"Select (.+) and click Submit")
+    yield screen.click("radio list, none chosen", "radio button", wanted)
+    yield screen.click("radio list, chosen", "button", "Submit")
+
+
+def copy_paste(screen: Screen) -> Moves:
+    yield screen.click("copy form, start", "text area")
+    yield screen.press("copy form, area active", "ctrl+a")
+    yield screen.press("copy form, selected", "ctrl+c")
+    yield screen.click("copy form, copied", "field")
+    yield screen.press("copy form, field active", "ctrl+v")
+    yield screen.click("copy form, pasted", "button", "Submit")
+
+
+def click_scroll_list(screen: Screen) -> Moves:
+    (wanted,) = screen.match(r"Select (.+) from the scroll list")
+    missing = wanted.split(", ")
+    order: list[str] = []  # the options' names from the first on, as far as seen
+    while not (there := [name for name in missing if screen.has("option", name)]):
+        _extend(order, screen)
+        yield screen.scroll("scroll list, not in view", "down", "list")
+    yield screen.click("scroll list, none chosen", "option", there[0])
+    missing.remove(there[0])
+    for other in missing:  # the list's own keys: ctrl with an arrow moves on, ctrl with space adds to the choice
+        _extend(order, screen)
+        at = order.index(there[0])
+        while other not in order or at != order.index(other):
+            down = other not in order or order.index(other) > at
+            yield screen.press("scroll list, one chosen", "ctrl+down" if down else "ctrl+up")
+            at += 1 if down else -1
+            _extend(order, screen)
+        yield screen.press("scroll list, second marked", "ctrl+space")
+    yield screen.click("scroll list, ready", "button", "Submit")
+
+
+def _extend(order: list[str], screen: Screen) -> None:
+    """Add what has come into view. Views overlap, and the first one starts at the top."""
+    order.extend(name for e in screen.all("option") if (name := e.name) not in order)
+
+
+def use_spinner(screen: Screen) -> Moves:
+    wanted = int(screen.match(r"Select (-?\d+) with")[0])
+    arrow, state = ("up", "too low") if wanted > 0 else ("down", "too high")
+    for _ in range(abs(wanted)):
+        yield screen.click(f"spinner, {state}", "arrow", arrow)
+    yield screen.click("spinner, ready", "button", "Submit")
+
+
+MONTHS = "January February March April May June July August September October November December".split()
+
+
+def choose_date(screen: Screen) -> Moves:
+    month, day, _ = (int(part) for part in screen.match(r"(\d\d)/(\d\d)/(\d{4})"))
+    yield screen.click("date form, empty", "field", "Date")
+    while (shown := _month(screen)) != month:
+        arrow = "previous" if shown > month else "next"
+        yield screen.click(f"calendar, month too {'late' if shown > month else 'early'}", "arrow", arrow)
+    yield screen.click("calendar, right month", "day", str(day))
+    yield screen.click("date form, filled", "button", "Submit")
+
+
+def _month(screen: Screen) -> int:
+    title = " ".join(screen.texts())
+    return next(i for i, name in enumerate(MONTHS, 1) if re.search(rf"\b{name}\b", title))
+
+
+def identify_shape(screen: Screen) -> Moves:
+    (shape,) = (e.name for e in screen.all("shape"))
+    yield screen.click(f"one {shape}, five buttons", "button", shape.capitalize())
+
+
+def click_button_sequence(screen: Screen) -> Moves:
+    yield screen.click("two buttons, none clicked", "button", "ONE")
+    yield screen.click("two buttons, one clicked", "button", "TWO")
+
+
+def click_collapsible(screen: Screen) -> Moves:
+    yield screen.click_on("section, closed", screen.all("section")[0])
+    yield screen.click("section, open", "button", "Submit")
+
+
