@@ -20,6 +20,7 @@ Argument = Literal["point", "start_point", "end_point", "content", "key", "direc
 
 SCREENS: tuple[Platform, ...] = ("desktop", "mobile", "web")
 POINTERS: tuple[Platform, ...] = ("desktop", "web")  # platforms with a mouse and a keyboard
+ARGUMENTS: tuple[Argument, ...] = tuple(cast("Argument", f.name) for f in fields(Action) if f.name != "action_type")
 DIRECTIONS = ("up", "down", "left", "right")
 RADIUS = 0.14  # of the screen: how near a point must be to the recorded one where no box is known
 
@@ -55,7 +56,6 @@ ACTIONS: Mapping[str, ActionSpec] = {spec.name: spec for spec in _TABLE}
 POINTING = frozenset(spec.name for spec in _TABLE if "point" in spec.required)
 TERMINAL = frozenset({"finished", "call_user"})
 
-_FIELDS: tuple[Argument, ...] = tuple(cast("Argument", f.name) for f in fields(Action) if f.name != "action_type")
 _POINTS: tuple[Argument, ...] = ("point", "start_point", "end_point")
 _TEXTS: tuple[Argument, ...] = ("content", "key", "app_name")
 
@@ -86,7 +86,7 @@ def validate(action: Action, platform: Platform) -> None:
     if spec is None or platform not in spec.platforms:
         known = ", ".join(other.name for other in _TABLE if platform in other.platforms)
         raise ActionError(f"action '{kind}' is unknown on {platform}: use one of {known}")
-    for name in _FIELDS:
+    for name in ARGUMENTS:
         value = getattr(action, name)
         if value is None and name in spec.required:
             raise ActionError(f"action '{kind}' lacks '{name}'")
@@ -113,7 +113,7 @@ def _check_point(point: Point, what: str) -> None:
 def action_to_json(action: Action) -> dict[str, Any]:
     """The Action record, without absent fields. Raises FrameError for a point that is not in fractions."""
     record: dict[str, Any] = {"action_type": action.action_type}
-    for name in _FIELDS:
+    for name in ARGUMENTS:
         value = getattr(action, name)
         if isinstance(value, Point):
             if value.frame != FRACTION:
@@ -132,11 +132,11 @@ def action_from_json(record: object, where: str = "action") -> Action:
     kind = record.get("action_type")
     if not isinstance(kind, str) or not kind:
         raise DataError(f"{where}: 'action_type' is missing or not a string")
-    unknown = sorted(str(key) for key in record if key != "action_type" and key not in _FIELDS)
+    unknown = sorted(str(key) for key in record if key != "action_type" and key not in ARGUMENTS)
     if unknown:
-        raise DataError(f"{where}: unknown field '{unknown[0]}'; the fields are action_type, {', '.join(_FIELDS)}")
+        raise DataError(f"{where}: unknown field '{unknown[0]}'; the fields are action_type, {', '.join(ARGUMENTS)}")
     values: dict[str, Any] = {}
-    for name in _FIELDS:
+    for name in ARGUMENTS:
         value = record.get(name)
         if value is None:
             continue
@@ -225,12 +225,12 @@ _KEY_NAMES = {
     "page_up": "pageup",
     "page_down": "pagedown",
 }
-_KEY = re.compile(r"[^\s+]+|(?<=\+)\+|(?<!\S)\+(?!\S)")  # a plus joins keys, except where it is the key
+_KEY = re.compile(r"[^\s+]+|(?:^|(?<=[\s+]))\+$")  # a plus joins keys, but as the last one it is a key
 
 
 def _keys(key: str | None) -> frozenset[str]:
     """The keys of "ctrl c", "Ctrl+C" or "control+c", whose order does not matter."""
-    return frozenset(_KEY_NAMES.get(name, name) for name in _KEY.findall((key or "").lower()))
+    return frozenset(_KEY_NAMES.get(name, name) for name in _KEY.findall((key or "").lower().strip()))
 
 
 def _words(text: str | None) -> str:
