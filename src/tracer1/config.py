@@ -90,7 +90,7 @@ class PlanSettings(Settings):
 
     horizon: Positive = 5  # T: steps forecast; 1 is the reactive agent
     history: Count = 5  # K: past steps told
-    prompt_version: str = "v1"
+    prompt_version: str = "full-1"  # a name in `tracer1.plan.prompt.PROMPTS`
 
 
 class RewardSettings(Settings):
@@ -153,7 +153,7 @@ class StageSettings(Settings):
     rollouts: Annotated[int, Field(ge=2)] = 5  # n: one group
     updates_per_batch: Positive = 4  # 512 / 4 = the global batch of 128 prompts
     epochs_per_batch: Positive = 1
-    micro_batch: Positive = 2  # at most so many sequences in one forward and backward pass
+    micro_batch: Positive = 2  # sequences in one forward and backward pass on one device
 
     temperature: AboveZero = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.99
@@ -188,17 +188,18 @@ class StageSettings(Settings):
                 f"prompts_per_batch ({self.prompts_per_batch}) is not a multiple of updates_per_batch "
                 f"({self.updates_per_batch})"
             )
+        if self.sequences_per_update % self.micro_batch:
+            fits = [k for k in range(1, self.micro_batch) if self.sequences_per_update % k == 0]
+            raise ValueError(
+                f"micro_batch ({self.micro_batch}) does not divide an update's {self.sequences_per_update} sequences "
+                f"(prompts x rollouts); use {fits[-1]}"
+            )
         return self
 
     @property
     def sequences_per_update(self) -> int:
         """Completions that one optimiser update sees, over all devices."""
         return self.prompts_per_batch // self.updates_per_batch * self.rollouts
-
-    @property
-    def sequences_per_pass(self) -> int:
-        """The largest divisor of an update's sequences that ``micro_batch`` allows: passes are of equal size."""
-        return max(k for k in range(1, self.micro_batch + 1) if self.sequences_per_update % k == 0)
 
     def arithmetic(self) -> str:
         """The batch arithmetic in one sentence: prompts, rollouts and updates."""
@@ -207,7 +208,7 @@ class StageSettings(Settings):
             f"{self.steps} steps of {self.prompts_per_batch} prompts x {self.rollouts} rollouts = "
             f"{self.prompts_per_batch * self.rollouts} completions, {updates} update{'s' * (updates > 1)} a step on "
             f"{self.prompts_per_batch // self.updates_per_batch} prompts ({self.sequences_per_update} sequences, "
-            f"{self.sequences_per_pass} at a time); in all {self.steps * self.prompts_per_batch} prompts and "
+            f"{self.micro_batch} at a time); in all {self.steps * self.prompts_per_batch} prompts and "
             f"{self.steps * updates} updates"
         )
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import IO, Any, TypeVar, get_args
 
 from tracer1.actions import action_from_json, action_to_json
-from tracer1.errors import ActionError, DataError, SetupError
-from tracer1.types import Action, Box, Element, Episode, EpisodeStep, Platform, Size, Status
+from tracer1.errors import DataError, SetupError
+from tracer1.types import Box, Element, Episode, EpisodeStep, Platform, Size, Status
 
 EPISODES = "episodes.jsonl"
 
@@ -45,7 +45,7 @@ def _naming(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise SetupError(f"{path}: the disk is full; free some space and run the same command again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             raise SetupError(
                 f"{path}: cannot be written ({error.strerror}); choose another output directory"
             ) from error
@@ -135,15 +135,8 @@ class EpisodeStore:
         return self._put(f"elements/{hashlib.sha256(data).hexdigest()}.json", data)
 
     def load_elements(self, relative: str) -> tuple[Element, ...]:
-        """Read what ``put_elements`` kept; DataError names the file, the item and the field."""
-        path = self.path(relative)
-        try:
-            items = parse_json(path.read_bytes())
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise DataError(f"{path}: not JSON: {error}") from error
-        return tuple(element_from_json(item, f"{path} item {i}") for i, item in enumerate(_list(items, str(path))))
+        """Read what ``put_elements`` kept; see ``load_elements``."""
+        return load_elements(self.path(relative))
 
     def append(self, episode: Episode) -> None:
         """Add one line. A write that fails is taken back, so that the file ends with a whole line; then SetupError."""
@@ -165,6 +158,17 @@ class EpisodeStore:
         if not path.exists():
             write_atomic(path, data)
         return relative
+
+
+def load_elements(path: Path | str) -> tuple[Element, ...]:
+    """Read one file of elements; DataError names the file, the item and the field."""
+    try:
+        items = parse_json(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    return tuple(element_from_json(item, f"{path} item {i}") for i, item in enumerate(_list(items, str(path))))
 
 
 def _mend(handle: IO[bytes], path: Path) -> int:
@@ -312,7 +316,7 @@ def _step_from_json(record: Any, where: str) -> EpisodeStep:
         size=_size(r["size"], f"{where}.size"),
         abstraction=_text(r["abstraction"], f"{where}.abstraction"),
         instruction=_text(r["instruction"], f"{where}.instruction"),
-        action=_action(r["action"], f"{where}.action"),
+        action=action_from_json(r["action"], f"{where}.action"),
         box=_or_none(_box, r["box"], f"{where}.box"),
         observation=_or_none(_text, r["observation"], f"{where}.observation"),
         status=_one_of(r["status"], get_args(Status), f"{where}.status"),
@@ -403,12 +407,3 @@ def _one_of(value: Any, allowed: tuple[Any, ...], where: str) -> Any:
 
 def _or_none(read: Callable[[Any, str], T], value: Any, where: str) -> T | None:
     return None if value is None else read(value, where)
-
-
-def _action(value: Any, where: str) -> Action:
-    if not isinstance(value, dict):
-        raise _wrong(where, "an Action object", value)
-    try:
-        return action_from_json(value)
-    except ActionError as error:
-        raise DataError(f"{where}: {error}") from error

@@ -4,12 +4,12 @@ A row is what trainers load as it stands (``datasets.load_dataset("parquet")``, 
 
     prompt      list of {"role", "content"}: every content is plain text
     images      list of paths, relative to the episode store
-    reference   the Reference as JSON (``tracer1.plan.windows``)
+    reference   the Reference as JSON text (``tracer1.plan.windows``)
     episode_id, step, source
 
-A chat message holds its images as parts of its content, a Parquet column has one type, so a row keeps the text in
-``prompt`` and the paths in ``images``. Going back, the images stand before the text of the first user message: TRL puts
-them there too. ``window_to_row`` refuses a prompt that is laid out otherwise, so nothing is ever rebuilt differently.
+A chat message holds its content as parts, texts and images; a row keeps the text in ``prompt`` and the paths in
+``images``. Going back, every text is one part and the images stand before the text of the first user message, which is
+what TRL makes of such a row too. ``window_to_row`` refuses a prompt laid out otherwise, so none comes back different.
 The store's place, relative to the file, is kept in the Parquet's key-value metadata with the settings of the windows.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracer1.data.store import EpisodeStore, atomic
+from tracer1.data.store import EpisodeStore, atomic, parse_json
 from tracer1.errors import DataError
 from tracer1.plan.windows import reference_from_json, reference_to_json
 from tracer1.types import Message, Window
@@ -54,12 +54,12 @@ def window_to_row(window: Window) -> dict[str, Any]:
     if tuple(row_messages({"prompt": prompt, "images": window.images})) != window.prompt:
         raise DataError(
             f"window {window.episode_id!r} step {window.step}: the prompt cannot be kept in Parquet; "
-            "images belong before the text of the first user message, every other content is plain text"
+            "each message holds one text part, and the images stand before that of the first user message"
         )
     return {
         "prompt": prompt,
         "images": list(window.images),
-        "reference": reference_to_json(window.reference),
+        "reference": json.dumps(reference_to_json(window.reference), ensure_ascii=False),
         "episode_id": window.episode_id,
         "step": window.step,
         "source": window.source,
@@ -68,14 +68,13 @@ def window_to_row(window: Window) -> dict[str, Any]:
 
 def row_messages(row: Mapping[str, Any]) -> list[Message]:
     """The chat messages of a row, byte for byte those of ``tracer1.plan.prompt``: image parts are put back."""
-    parts = [{"type": "image", "image": path} for path in row["images"]]
+    images: list[Message] = [{"type": "image", "image": path} for path in row["images"]]
     messages: list[Message] = []
     for message in row["prompt"]:
-        content: Any = message["content"]
-        if parts and message["role"] == "user":
-            content = [*parts, {"type": "text", "text": content}]
-            parts = []
-        messages.append({"role": message["role"], "content": content})
+        parts: list[Message] = [{"type": "text", "text": message["content"]}]
+        if message["role"] == "user":
+            parts, images = [*images, *parts], []
+        messages.append({"role": message["role"], "content": parts})
     return messages
 
 
@@ -85,23 +84,21 @@ def row_to_window(row: Mapping[str, Any], where: str = "row") -> Window:
         if row.get(name) is None:
             raise DataError(f"{where}: {name} is missing")
     try:
-        reference = reference_from_json(row["reference"])
-    except (DataError, ValueError) as error:
-        raise DataError(f"{where}: reference: {error}") from error
+        records = parse_json(row["reference"])
+    except ValueError as error:
+        raise DataError(f"{where}: reference: not JSON: {error}") from error
     return Window(
         prompt=tuple(row_messages(row)),
         images=tuple(row["images"]),
-        reference=reference,
+        reference=reference_from_json(records, f"{where}: reference"),
         episode_id=row["episode_id"],
         step=row["step"],
         source=row["source"],
     )
 
 
-def _plain_text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content)
+def _plain_text(content: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(part["text"] for part in content if part.get("type") == "text")
 
 
 # ---- the file --------------------------------------------------------------------------------------------------------
@@ -167,6 +164,12 @@ def count_windows(path: Path | str) -> int:
     """The number of rows, from the file's footer."""
     with _open(path) as file:
         return int(file.metadata.num_rows)
+
+
+def schema_text(path: Path | str) -> dict[str, str]:
+    """The file's columns and their types, for people."""
+    with _open(path) as file:
+        return {column.name: str(column.type) for column in file.schema_arrow}
 
 
 def windows_settings(path: Path | str) -> dict[str, str]:
