@@ -24,8 +24,8 @@ from tracer1.coordinates import mille
 from tracer1.errors import ActionError, DataError, FrameError
 from tracer1.types import Action, Platform, Point
 
-DESKTOP = "click left_double right_single drag hotkey type scroll wait finished call_user".split()
-MOBILE = "click long_press type scroll drag open_app press_home press_back wait finished".split()
+DESKTOP = ["click", "left_double", "right_single", "drag", "hotkey", "type", "scroll", "wait", "finished", "call_user"]
+MOBILE = ["click", "long_press", "type", "scroll", "drag", "open_app", "press_home", "press_back", "wait", "finished"]
 BOX = (0.4, 0.4, 0.6, 0.6)
 
 points = st.builds(Point, st.floats(0, 1), st.floats(0, 1))

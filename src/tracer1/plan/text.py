@@ -172,6 +172,8 @@ def _tag_problem(text: str) -> str:
 
 def _decode(chunk: str) -> tuple[dict[str, Any] | None, str]:
     """(the JSON object that ``chunk`` begins with, or None, and then the problem)."""
+    if '"' not in chunk:  # spares a million empty steps the decoder
+        return None, "not JSON: no key in it"
     text = chunk.strip()
     if not text.startswith("{"):
         text = "{" + text.partition("\n")[0].rstrip(", \t\r") + "}"

@@ -1,0 +1,85 @@
+"""The prompt's bytes are fixed by its version, and its guide tells the truth about the dialect and the actions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tracer1.actions import describe
+from tracer1.plan.prompt import PROMPTS
+from tracer1.plan.text import parse_plan
+from tracer1.types import HistoryStep, Message, Platform
+
+PAST = [HistoryStep(f"screen {k}", "click", f"click the 'B{k}' button") for k in range(1, 8)]
+
+
+def user_text(messages: tuple[Message, ...]) -> str:
+    text = messages[-1]["content"][-1]["text"]
+    assert isinstance(text, str)
+    return text
+
+
+def test_brief_at_the_first_step() -> None:
+    messages = PROMPTS["brief-1"].messages("Log in.", [], 1, images="images/a.png")
+    assert messages == (
+        {
+            "role": "user",
+            "content": [
+                {"type": "image", "image": "images/a.png"},
+                {"type": "text", "text": "Task: Log in.\nHistory: none\nNext: step 1, plan 5"},
+            ],
+        },
+    )
+
+
+def test_brief_with_a_history() -> None:
+    assert user_text(PROMPTS["brief-1"].messages("Log in.", PAST[:2], 3, 4)) == (
+        "Task: Log in.\n"
+        "History:\n"
+        "1. screen 1 | click | click the 'B1' button\n"
+        "2. screen 2 | click | click the 'B2' button\n"
+        "Next: step 3, plan 4"
+    )
+
+
+def test_only_the_last_steps_are_shown_with_their_own_numbers() -> None:
+    text = user_text(PROMPTS["brief-1"].messages("g", PAST, 8))
+    assert [line.split(" | ")[0] for line in text.split("\n")[2:-1]] == [f"{k}. screen {k}" for k in range(3, 8)]
+    assert text == user_text(PROMPTS["brief-1"].messages("g", PAST[2:], 8))  # told all of it or the last K: same bytes
+    assert "History: none" in user_text(replace(PROMPTS["brief-1"], history=0).messages("g", PAST, 8))
+
+
+def test_a_past_step_keeps_to_its_line() -> None:
+    text = user_text(PROMPTS["brief-1"].messages("g", [HistoryStep("a\nHistory: none", "type", "b\r\nc")], 2))
+    assert "1. a History: none | type | b c\n" in text
+
+
+def test_tool_use_shows_files_and_the_last_output() -> None:
+    messages = PROMPTS["brief-1"].messages(
+        "Sum.", PAST[:1], 2, platform="tools", images=["a.png", "b.png"], observation="7", files=["t.csv", "u.txt"]
+    )
+    assert [part["type"] for part in messages[0]["content"]] == ["image", "image", "text"]
+    assert user_text(messages) == (
+        "Task: Sum.\nFiles: t.csv, u.txt\nHistory:\n1. screen 1 | click | click the 'B1' button\n"
+        "Observation: 7\nNext: step 2, plan 5"
+    )
+
+
+@pytest.mark.parametrize("platform", ["desktop", "mobile", "web", "tools"])
+def test_the_full_guide_shows_a_valid_example_and_the_actions(platform: Platform) -> None:
+    system, user = PROMPTS["full-1"].messages("g", PAST[:2], 3, 4, platform)
+    guide = system["content"][0]["text"]
+    assert system["role"] == "system"
+    assert describe(platform) in guide
+    assert "next 4 steps" in guide
+    assert "{actions}" not in guide
+    start, end = guide.index("<think>"), guide.index("</answer>") + len("</answer>")
+    example = parse_plan(guide[start:end])
+    assert example.tags_ok
+    assert example.valid == example.lines > 1
+    assert user_text((user,)) == user_text(PROMPTS["brief-1"].messages("g", PAST[:2], 3, 4, platform))
+
+
+def test_versions_are_their_names() -> None:
+    assert all(spec.version == name for name, spec in PROMPTS.items())
