@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from tracer1.actions import RADIUS
 from tracer1.errors import UsageError
+from tracer1.plan.prompt import PROMPTS
+from tracer1.rewards import grounded, trajectory
 
+P = TypeVar("P", trajectory.TrajectoryProfile, grounded.GroundedProfile)
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -49,7 +54,8 @@ class ModelSettings(Settings):
 class NanoModelSettings(Settings):
     """Dimensions of a nano Qwen3-VL that the warm-up builds from nothing."""
 
-    vocabulary: Positive = 2048
+    pieces: Count = 300  # of one to three characters, that strings are spelt with
+    word_episodes: Positive = 40  # a word is a token of its own if that many episodes hold it
     hidden: Positive = 128
     layers: Positive = 4
     heads: Positive = 4
@@ -73,7 +79,7 @@ class RecordSettings(Settings):
     heldout_per_task: Count = 30  # from the seeds that follow the training ones
     first_seed: Count = 0
     pages: Positive = 8
-    scale: AboveZero = 1.0  # screenshot pixels per CSS pixel
+    scale: Positive = 1  # screenshot pixels per CSS pixel
 
 
 class DataSettings(Settings):
@@ -90,23 +96,49 @@ class PlanSettings(Settings):
 
     horizon: Positive = 5  # T: steps forecast; 1 is the reactive agent
     history: Count = 5  # K: past steps told
-    prompt_version: str = "full-1"  # a name in `tracer1.plan.prompt.PROMPTS`
+    prompt_version: str = "full-1"  # a name in `plan.prompt.PROMPTS`
+
+    @field_validator("prompt_version")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in PROMPTS:
+            raise ValueError(f"unknown prompt; known are {', '.join(PROMPTS)}")
+        return name
 
 
 class RewardSettings(Settings):
-    """The reward's profile and its constants (METHOD section 3 and 5); a constant left null is the profile's own."""
+    """The reward: a profile, which sets the rules, and the constants, which both profiles share."""
 
     profile: Literal["paper", "prototype"] = "paper"
-    gamma: Share = 0.8  # Eq. 1: discount by depth
-    format_weight: Share = 0.1  # lambda_fmt
-    alignment_weight: NonNegative = 1.0  # lambda_align
-    repetition_weight: NonNegative = 0.1  # lambda_rep
-    repetition: Literal["absolute", "excess"] = "absolute"
+    lambda_fmt: Share = 0.1  # the share of the format reward, in both stages
+    lambda_align: AboveZero = 1.0
+    lambda_rep: NonNegative = 0.1
+    gamma: Share = 0.8
     position_penalty: NonNegative = 0.1  # per place of distance between a predicted and a reference step
-    match_threshold: NonNegative = 0.5
+    threshold: NonNegative = 0.5  # what a match must exceed
     coverage_penalty: NonNegative = 0.15  # per unmatched step, on either side
-    point_tolerance: NonNegative = 0.14  # stage 2 without a box: normalised Euclidean distance
-    answer_match: str = "exact"  # stage 2, tool use: the rule's name
+    repetition: Literal["absolute", "excess"] = "absolute"
+    radius: NonNegative = RADIUS  # stage 2, where no box is known: normalised Euclidean distance
+    answer: str = "exact"  # stage 2, tool use: a name in `rewards.grounded.ANSWER_MATCHES`
+
+    @field_validator("answer")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in grounded.ANSWER_MATCHES:
+            raise ValueError(f"unknown rule; known are {', '.join(grounded.ANSWER_MATCHES)}")
+        return name
+
+    def trajectory_profile(self) -> trajectory.TrajectoryProfile:
+        """Stage 1's rules with these constants."""
+        return self._with_constants(trajectory.PROFILES[self.profile])
+
+    def grounded_profile(self) -> grounded.GroundedProfile:
+        """Stage 2's rules with these constants."""
+        return self._with_constants(grounded.PROFILES[self.profile])
+
+    def _with_constants(self, profile: P) -> P:
+        own = self.model_dump(exclude={"profile"})
+        return replace(profile, **{field.name: own[field.name] for field in fields(profile) if field.name in own})
 
 
 class ToolAgentSettings(Settings):

@@ -1,0 +1,72 @@
+"""How far a long piece of work has come: a bar on a terminal, a plain line now and then elsewhere. On stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+EVERY = 5.0  # seconds between plain lines
+
+
+class Tick(Protocol):
+    """Told how much is done, of how much in all, and the figures that matter now."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+@contextmanager
+def progress(title: str, console: Console | None = None) -> Iterator[Tick]:
+    """Yield a function to call with (done, in all, note) as the work goes on, as often as is handy.
+
+    Plain lines come at most every EVERY seconds, and at the end.
+    """
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        with _lines(title, console) as say:
+            yield say
+        return
+    bar = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+    )
+    with bar:
+        task = bar.add_task(title, total=None, note="")
+
+        def tick(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield tick
+
+
+@contextmanager
+def _lines(title: str, console: Console) -> Iterator[Tick]:
+    started = time.monotonic()
+    printed, last = started, ""
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def tick(done: int, total: int, note: str = "") -> None:
+        nonlocal printed, last
+        now = time.monotonic()
+        last = f"{title}: {done}/{total}, {now - started:.0f} s" + (f", {note}" if note else "")
+        if now - printed >= EVERY:
+            say(last)
+            printed, last = now, ""
+
+    say(f"{title} ...")
+    try:
+        yield tick
+    finally:
+        if last:
+            say(last)
