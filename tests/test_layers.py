@@ -1,0 +1,146 @@
+"""The structure holds: imports point one way, the core needs nothing installed, each framework has its named files."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import tracer1
+
+ROOT = Path(tracer1.__file__).parent
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+
+# A layer may import itself and those before it. `config` and `progress` serve what is built by settings: models on.
+LAYERS = (
+    "types",
+    "errors",
+    "coordinates",
+    "actions",
+    "plan",
+    "rewards",
+    "data",
+    "tools",
+    "envs",
+    "progress",
+    "config",
+    "models",
+    "training",
+    "agent",
+    "report",
+    "recipes",
+    "cli",
+)
+CORE = ("types.py", "errors.py", "coordinates.py", "actions.py", "plan/", "rewards/", "tools/instruction.py")
+PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
+IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
+
+# Who may import a framework, and nobody else. The doctor asks each whether it works.
+ADAPTERS = {
+    "torch": {
+        "models/nano.py",
+        "models/qwen3vl.py",
+        "training/trl_backend.py",
+        "training/warmup.py",
+        "recipes/train.py",
+        "recipes/doctor.py",
+    },
+    "transformers": {
+        "models/nano.py",
+        "models/qwen3vl.py",
+        "models/tokenizer.py",
+        "training/trl_backend.py",
+        "recipes/check.py",
+    },
+    "tokenizers": {"models/tokenizer.py"},
+    "trl": {"training/trl_backend.py"},
+    "datasets": {"training/trl_backend.py", "recipes/train.py"},
+    "playwright": {"envs/miniwob.py", "recipes/doctor.py"},
+    "miniwob": {"envs/server.py"},
+    "rapidocr": {"tools/ocr.py"},
+    "pyarrow": {"data/windows_file.py"},
+}
+
+
+@cache
+def imports(file: str) -> list[tuple[int, str]]:
+    """(line, absolute dotted name) of every import in ``file``, at any depth."""
+    return list(_imports(file))
+
+
+def _imports(file: str) -> Iterator[tuple[int, str]]:
+    path = ROOT / file
+    package = ["tracer1", *Path(file).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), file)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            yield node.lineno, name
+            if name == "tracer1":
+                yield from ((node.lineno, f"tracer1.{alias.name}") for alias in node.names)
+
+
+def layer(name: str) -> str:
+    """The layer of a dotted name or of a file: what stands right below ``tracer1``."""
+    return name.removeprefix("tracer1.").split(".")[0]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_point_left(file: str) -> None:
+    own = layer(file.replace("/", "."))
+    if own == "__init__":
+        assert not [name for _, name in imports(file) if name.startswith("tracer1")], (
+            "the package's root imports nothing"
+        )
+        return
+    if own == "__main__":
+        own = "cli"
+    assert own in LAYERS, f"{file} belongs to no layer: add it to LAYERS"
+    wrong = [
+        f"{file}:{line} imports {name}"
+        for line, name in imports(file)
+        if name.startswith("tracer1.") and LAYERS.index(layer(name)) > LAYERS.index(own)
+    ]
+    assert not wrong, f"imports must point left in {', '.join(LAYERS)}"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith(CORE)])
+def test_the_core_imports_only_the_standard_library(file: str) -> None:
+    roots = {name.split(".")[0] for _, name in imports(file)}
+    assert roots <= sys.stdlib_module_names | {"tracer1"}
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith(PURE)])
+def test_plan_and_rewards_are_pure(file: str) -> None:
+    assert not IMPURE & {name.split(".")[0] for _, name in imports(file)}
+
+
+@pytest.mark.parametrize("package", ADAPTERS)
+def test_a_framework_stays_in_its_files(package: str) -> None:
+    users = {file for file in FILES for _, name in imports(file) if name.split(".")[0] == package}
+    assert users <= ADAPTERS[package]
+
+
+def test_the_rewards_load_no_other_package() -> None:
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "import tracer1.rewards, tracer1.rewards.trajectory, tracer1.rewards.grounded, tracer1.plan.windows\n"
+        "import tracer1.recipes.reward, tracer1.tools.instruction\n"
+        "roots = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(roots - sys.stdlib_module_names - {'tracer1'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == ""
+
+
+def test_the_checks_can_see() -> None:
+    assert "tracer1.plan.text" in {name for _, name in imports("rewards/terms.py")}
+    assert "torch" in {name for _, name in imports("models/nano.py")}
+    assert {file for file in FILES if file.startswith(PURE)} >= {"actions.py", "plan/text.py", "rewards/terms.py"}
