@@ -249,6 +249,7 @@ class EvaluationSettings(Settings):
     """Live evaluation on seeds that no training step has seen."""
 
     tasks: tuple[str, ...] = ()
+    visual_tasks: tuple[str, ...] = ()  # those whose screen decides what to do: run again with blank images
     seeds_per_task: Positive = 20
     first_seed: Count = 5000
     max_steps: dict[str, Positive] = Field(default_factory=dict)  # by task

@@ -1,0 +1,346 @@
+"""The command line: argument parsing only. Exit codes: 0 success, 1 failure, 2 wrong usage; one line on stderr says what and what to do."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tracer1.errors import TraceR1Error, UsageError
+
+if TYPE_CHECKING:
+    from tracer1.config import Config
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+data = typer.Typer(no_args_is_help=True, help="Record demonstrations, cut them into training windows, look at data.")
+app.add_typer(data, name="data")
+
+DEMO_CONFIG = "configs/nano.yaml"
+QUICK = (
+    "output_dir=runs/demo-quick",
+    "data.episodes=runs/demo-quick/data",
+    "data.train=runs/demo-quick/data/train.parquet",
+    "data.heldout=runs/demo-quick/data/heldout.parquet",
+    "data.record.episodes_per_task=12",
+    "data.record.heldout_per_task=3",
+    "stage1.steps=8",
+    "stage2.steps=12",
+    "evaluation.seeds_per_task=3",
+)
+Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as [b]key=value[/b], such as stage1.steps=20.")]
+
+
+@app.callback()
+def main_options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False) -> None:
+    """TraceR1: planners that look ahead.
+
+    Train a vision-language planner to forecast its next T steps before it acts, and let it act.
+    """
+
+
+def say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def emit(record: Any) -> None:
+    typer.echo(json.dumps(record, ensure_ascii=False))
+
+
+def input_lines(path: str) -> Iterable[str]:
+    """The lines of a file, or of standard input for ``-``."""
+    if path == "-":
+        return sys.stdin
+    try:
+        return Path(path).open(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def tasks_of(text: str) -> list[str]:
+    return [task for task in (part.strip() for part in text.split(",")) if task]
+
+
+# ---- the main job ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="A few minutes: fewer episodes, steps and seeds; proves that it runs.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The run directory (default runs/demo).")] = None,
+    config: Annotated[str, typer.Option(help="The configuration to run.")] = DEMO_CONFIG,
+) -> None:
+    """The main job on this machine, from nothing: record, train stage 1 and 2, act live, report.
+
+    Example: tracer1 demo --out runs/demo
+    """
+    from tracer1.config import load_config
+    from tracer1.recipes.demo import demo as run_demo
+    from tracer1.recipes.demo import headline
+
+    settings = list(QUICK) if quick else []
+    if out is not None:
+        settings += [f"output_dir={out}", f"data.episodes={out}/data", f"data.train={out}/data/train.parquet", f"data.heldout={out}/data/heldout.parquet"]
+    resolved = load_config(config, settings)
+    results = run_demo(resolved, say)
+    for line in headline(results):
+        typer.echo(line)
+    typer.echo(f"{results['minutes']['all']:.1f} minutes; open {resolved.output_dir}/report.html")
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, such as configs/nano.yaml.")],
+    overrides: Overrides = None,
+    stage: Annotated[Literal["warmup", "1", "2", "both"], typer.Option(help="What to run.")] = "both",
+    engine: Annotated[Literal["trl"], typer.Option(help="The training engine.")] = "trl",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build everything up to the first step and print the plan.")] = False,
+) -> None:
+    """Train a planner. Always resumes the run in its output directory.
+
+    Example: tracer1 train configs/nano.yaml stage1.steps=20 --stage both
+    """
+    from tracer1.config import load_config
+    from tracer1.recipes.train import plan_of
+    from tracer1.recipes.train import train as run_train
+
+    resolved = load_config(config, overrides or [])
+    if dry_run:
+        for line in plan_of(resolved, stage):
+            typer.echo(line)
+        return
+    for name, folder in run_train(resolved, stage).items():
+        typer.echo(f"{name}: {folder}")
+
+
+@app.command()
+def check(config: Annotated[str, typer.Argument(help="A YAML file.")], overrides: Overrides = None) -> None:
+    """Pre-flight in seconds, without a GPU: config, data, gold plans, tokens, disk, batch arithmetic.
+
+    Example: tracer1 check configs/nano.yaml
+    """
+    from tracer1.config import load_config
+    from tracer1.recipes.check import run_check
+
+    report(run_check(load_config(config, overrides or [])))
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed and works, and what to install for the rest.
+
+    Example: tracer1 doctor
+    """
+    from tracer1.recipes.doctor import run_doctor
+
+    report(run_doctor(), fail=False)
+
+
+def report(items: Iterable[Any], fail: bool = True) -> None:
+    """A line for each checked item; exit 1 when one failed."""
+    failed = 0
+    for item in items:
+        mark = typer.style("ok  ", fg="green") if item.ok else typer.style("FAIL", fg="red")
+        typer.echo(f"{mark} {item.name}: {item.detail}" + (f"  -> {item.remedy}" if not item.ok and item.remedy else ""))
+        failed += not item.ok
+    if failed and fail:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reward(
+    file: Annotated[str, typer.Argument(help="JSON lines of id, completion, reference; - is standard input.")],
+    stage: Annotated[int, typer.Option(help="1: the whole forecast; 2: the first step.")] = 1,
+    profile: Annotated[str, typer.Option(help="paper or prototype.")] = "paper",
+) -> None:
+    """Score completions that stand in a file, with every term.
+
+    Example: tracer1 reward --stage 1 --profile paper plans.jsonl
+    """
+    from tracer1.recipes.reward import reward_file
+
+    for record in reward_file(input_lines(file), stage, profile, file):
+        emit(record)
+
+
+@app.command()
+def act(
+    env: Annotated[str, typer.Argument(help="What to act in, as miniwob:login-user.")],
+    model: Annotated[str, typer.Option(help="A planner's folder.")],
+    seed: Annotated[int, typer.Option(help="The episode.")] = 0,
+    horizon: Annotated[int, typer.Option(help="T: steps forecast; 1 is reactive.")] = 5,
+    tool_agent: Annotated[str, typer.Option(help="dom or ocr.")] = "dom",
+    out: Annotated[Path, typer.Option(help="Where the episode is kept.")] = Path("runs/act"),
+) -> None:
+    """One live episode of the plan-act loop.
+
+    Example: tracer1 act miniwob:login-user --model runs/demo/checkpoints/stage2 --out runs/act
+    """
+    from tracer1.recipes.act import act as run_act
+
+    record = run_act(env, model, seed=seed, horizon=horizon, tool_agent=tool_agent, out=out, say=typer.echo)
+    typer.echo(f"{record['ending']}, reward {record['reward']:g}; kept in {out}")
+
+
+@app.command()
+def evaluate(
+    benchmark: Annotated[str, typer.Argument(help="miniwob")],
+    model: Annotated[str, typer.Option(help="A planner's folder.")],
+    out: Annotated[Path, typer.Option(help="The run directory; an evaluation in it is resumed.")],
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: the configuration's.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Episodes of each task.")] = None,
+    first_seed: Annotated[int | None, typer.Option(help="The first of them.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="T: steps forecast.")] = None,
+    executor: Annotated[str, typer.Option(help="The tool agent: dom or ocr.")] = "dom",
+    config: Annotated[str, typer.Option(help="The configuration.")] = DEMO_CONFIG,
+) -> None:
+    """A planner on a benchmark, with the reactive agent (T = 1) and two null agents beside it.
+
+    Example: tracer1 evaluate miniwob --model runs/demo/checkpoints/stage2 --out runs/eval --seeds 10
+    """
+    from tracer1.config import load_config
+    from tracer1.recipes.evaluate import benchmark as run_benchmark
+
+    settings = [f"output_dir={out}", f"tool_agent.name={executor}"]
+    settings += [f"evaluation.tasks=[{','.join(tasks_of(tasks))}]"] if tasks else []
+    settings += [f"evaluation.seeds_per_task={seeds}"] if seeds else []
+    settings += [f"evaluation.first_seed={first_seed}"] if first_seed is not None else []
+    settings += [f"plan.horizon={horizon}"] if horizon else []
+    emit(run_benchmark(benchmark, model, load_config(config, settings)))
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="env")],
+    as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
+) -> None:
+    """A measured comparison against what a user would use instead, in one run.
+
+    Example: tracer1 bench env --json
+    """
+    from tracer1.recipes.bench import BENCHES
+
+    if name not in BENCHES:
+        raise UsageError(f"no bench {name!r}; there are {', '.join(BENCHES)}")
+    measured = BENCHES[name]()
+    if as_json:
+        emit(measured)
+        return
+    for key, value in measured.items():
+        typer.echo(f"{key}: {value}")
+
+
+@app.command("report")
+def report_command(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")],
+) -> None:
+    """One self-contained page about one or more runs.
+
+    Example: tracer1 report runs/demo --out demo.html
+    """
+    from tracer1.report.html import build_report
+
+    build_report(runs, out)
+    typer.echo(str(out))
+
+
+@app.command()
+def view(run: Annotated[Path, typer.Argument(help="A run directory.")], port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 8765) -> None:
+    """The report, served and kept up to date while the run goes on.
+
+    Example: tracer1 view runs/demo
+    """
+    from tracer1.report.serve import serve
+
+    serve(run, port)
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+
+@data.command()
+def record(
+    source: Annotated[Literal["miniwob"], typer.Argument(help="The environment.")],
+    out: Annotated[Path, typer.Option(help="The episode store to make.")],
+    tasks: Annotated[str, typer.Option(help="Comma-separated task names.")],
+    episodes: Annotated[int, typer.Option(help="Episodes of each task.")] = 20,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    scale: Annotated[int, typer.Option(help="Screenshot pixels per CSS pixel.")] = 1,
+    pages: Annotated[int, typer.Option(help="Pages that play at once.")] = 8,
+    split: Annotated[str, typer.Option(help="The split that the episodes are marked with.")] = "train",
+) -> None:
+    """Demonstrations from the live browser.
+
+    Example: tracer1 data record miniwob --tasks login-user,enter-text --episodes 20 --seed 0 --out data/episodes
+    """
+    from tracer1.progress import progress
+    from tracer1.recipes.record import record_miniwob
+
+    with progress("recording") as tick:
+        made = record_miniwob(tasks_of(tasks), episodes, seed, out, scale=scale, pages=pages, split=split, progress=tick)
+    typer.echo(f"{made.kept} episodes, {made.steps} steps in {out} ({made.failed} not kept) in {made.seconds:.0f} s")
+    for task, count in made.tasks.items():
+        for failed, why in count.failures.items():
+            say(f"not kept: {task} seed {failed}: {why}")
+
+
+@data.command()
+def windows(
+    episodes: Annotated[Path, typer.Argument(help="An episode store.")],
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    horizon: Annotated[int, typer.Option(help="T: steps of the reference.")] = 5,
+    history: Annotated[int, typer.Option(help="K: past steps in the prompt.")] = 5,
+    prompt: Annotated[str, typer.Option(help="The prompt's version: full-1 or brief-1.")] = "full-1",
+) -> None:
+    """Training instances: every step with its continuation.
+
+    Example: tracer1 data windows data/episodes --horizon 5 --history 5 --out data/train.parquet
+    """
+    from tracer1.recipes.windows import make_windows
+
+    made = make_windows(episodes, out, horizon, history, prompt)
+    typer.echo(f"{made.windows} windows of {made.episodes} episodes in {out}")
+
+
+@data.command()
+def inspect(path: Annotated[Path, typer.Argument(help="An episode store, a .jsonl or a .parquet file.")]) -> None:
+    """Schema, counts, three samples, and every problem with its row and field.
+
+    Example: tracer1 data inspect data/train.parquet
+    """
+    from rich.console import Console
+
+    from tracer1.data.inspect import inspect_path, render
+
+    found = inspect_path(path)
+    Console().print(render(found))
+    if found.problems:
+        raise typer.Exit(1)
+
+
+# ---- the boundary ----------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run the command line; what this library raises on purpose becomes one line and an exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    debug = "--debug" in sys.argv
+    run: Callable[..., Any] = app
+    try:
+        run()
+    except TraceR1Error as error:
+        if debug:
+            raise
+        say(f"tracer1: {error}")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        say("tracer1: interrupted; start the same command again to go on")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        sys.exit(0)

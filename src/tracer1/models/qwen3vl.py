@@ -1,0 +1,132 @@
+"""Qwen3-VL from a Hugging Face folder: its processor (with or without torchvision) and batched generation."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer, PreTrainedTokenizerFast, Qwen3VLProcessor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.processing_utils import ProcessorMixin
+
+from tracer1.errors import DataError, SetupError
+from tracer1.types import Message
+
+
+class PilQwen3VLProcessor(Qwen3VLProcessor):  # type: ignore[misc]
+    """Qwen3-VL's processor for text and images alone: transformers' own asks for a video processor, and that for torchvision."""
+
+    def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **kwargs: Any) -> None:
+        self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
+        self.vision_start_token, self.vision_end_token = "<|vision_start|>", "<|vision_end|>"
+        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+        self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
+        self.vision_start_token_id = tokenizer.convert_tokens_to_ids(self.vision_start_token)
+        self.vision_end_token_id = tokenizer.convert_tokens_to_ids(self.vision_end_token)
+        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        return ["image_processor", "tokenizer"]
+
+
+def make_processor(tokenizer: PreTrainedTokenizerFast) -> PilQwen3VLProcessor:
+    """The nano planner's processor: patches of 16 merged by 2, one frame per patch, pictures kept at their own size."""
+    images = Qwen2VLImageProcessorPil(
+        patch_size=16,
+        merge_size=2,
+        temporal_patch_size=1,
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+        size={"shortest_edge": 32 * 32, "longest_edge": 4_194_304},
+    )
+    return PilQwen3VLProcessor(images, tokenizer, chat_template=tokenizer.chat_template)
+
+
+def load_processor(path: str | Path) -> Any:
+    """transformers' own processor where torchvision is installed, else the same without its video half."""
+    if importlib.util.find_spec("torchvision"):
+        return AutoProcessor.from_pretrained(path)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    images = Qwen2VLImageProcessorPil.from_pretrained(path)
+    return PilQwen3VLProcessor(images, tokenizer, chat_template=tokenizer.chat_template)
+
+
+def load_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Any:
+    """A vision-language model in evaluation mode, from a folder or a hub name."""
+    if Path(path).exists() and not (Path(path) / "config.json").exists():
+        raise SetupError(f"{path} holds no config.json; name a Hugging Face model folder, such as a run's checkpoints/stage2")
+    return AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval()
+
+
+def suppressed_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Special tokens a planner must never write: vision placeholders in a completion break the position ids of every engine."""
+    keep = {tokenizer.eos_token_id}
+    return [i for i in tokenizer.all_special_ids + _vision_ids(tokenizer) if i not in keep]
+
+
+def _vision_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    names = ("<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+    return [i for i in tokenizer.convert_tokens_to_ids(list(names)) if i is not None]
+
+
+def open_image(path: str) -> Image.Image:
+    """A screenshot as RGB; DataError names the file when it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path}: not a readable image ({error}); record or convert this episode again") from error
+
+
+class LocalPlanner:
+    """A planner in this process (the Model protocol): greedy by default, in batches, sampled when a temperature is given."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        batch_size: int = 64,
+        blank_images: bool = False,
+        bf16: bool = True,
+    ) -> None:
+        self.model = load_model(path)
+        self.processor = load_processor(path)
+        self.batch_size = batch_size
+        self.blank_images = blank_images  # the ablation that asks whether the picture matters
+        self.bf16 = bf16
+        self.generator_seed = seed
+        self.options: Mapping[str, Any] = {
+            "max_new_tokens": max_new_tokens,
+            "do_sample": temperature > 0,
+            "suppress_tokens": suppressed_tokens(self.processor.tokenizer),
+            **({"temperature": temperature, "top_p": top_p} if temperature > 0 else {}),
+        }
+        torch.manual_seed(seed)
+
+    def complete(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+        completions: list[str] = []
+        for start in range(0, len(prompts), self.batch_size):
+            completions += self._batch(prompts[start : start + self.batch_size])
+        return completions
+
+    def _batch(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+        text = [self.processor.apply_chat_template(list(p), add_generation_prompt=True, tokenize=False) for p in prompts]
+        images = [[self._image(part["image"]) for m in p if isinstance(m["content"], list) for part in m["content"] if part["type"] == "image"] for p in prompts]
+        inputs = self.processor(text=text, images=images if any(images) else None, padding=True, return_tensors="pt")
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            output = self.model.generate(**inputs, **self.options)
+        new = output[:, inputs["input_ids"].shape[1] :]
+        return list(self.processor.tokenizer.batch_decode(new, skip_special_tokens=True))
+
+    def _image(self, path: str) -> Image.Image:
+        image = open_image(path)
+        return Image.new("RGB", image.size, (255, 255, 255)) if self.blank_images else image

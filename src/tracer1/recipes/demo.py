@@ -1,0 +1,197 @@
+"""The main job on this machine, from nothing: record, train stage 1 then stage 2, act live before, between and after, report.
+
+Every part keeps what it has made, so a demo that was stopped goes on where it was when it is started again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tracer1.config import Config
+from tracer1.data.store import read_episodes
+from tracer1.progress import progress
+from tracer1.recipes.evaluate import heldout, live, load_planner, null_agents, summary
+from tracer1.recipes.grounding import grounding_report
+from tracer1.recipes.intervals import Estimate, paired_difference
+from tracer1.recipes.live import LiveResult
+from tracer1.recipes.record import record_miniwob
+from tracer1.recipes.run import prepare, write_json
+from tracer1.recipes.train import stage_with_progress
+from tracer1.recipes.windows import make_windows
+from tracer1.report.html import build_report
+
+Say = Callable[[str], None]
+STAGES = ("base", "stage1", "stage2")
+
+
+class Clock:
+    """Minutes by phase, kept in a file so that they survive an interruption."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.minutes: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+    def run(self, phase: str, work: Callable[[], Any]) -> Any:
+        started = time.monotonic()
+        result = work()
+        self.minutes[phase] = round(self.minutes.get(phase, 0.0) + (time.monotonic() - started) / 60, 2)
+        write_json(self.file, self.minutes)
+        return result
+
+
+def demo(config: Config, say: Say) -> dict[str, Any]:
+    """Run the whole of it into ``config.output_dir``; returns what ``results.json`` holds."""
+    run = prepare(config)
+    clock = Clock(run / "minutes.json")
+    say(f"The planner starts from {config.model.path}, a nano Qwen3-VL that a supervised warm-up made (it stands in for a pretrained model).")
+    clock.run("record", lambda: ensure_data(config, say))
+    results: dict[str, Any] = {
+        "tasks": list(config.evaluation.tasks),
+        "seeds_per_task": config.evaluation.seeds_per_task,
+        "protocol": protocol(config),
+        "stages": [],
+    }
+    lives: dict[str, LiveResult] = {}
+    for name in STAGES:
+        if name != "base":
+            say(f"Training {name}: {getattr(config, name).arithmetic()}")
+            clock.run(f"train {name}", lambda name=name: stage_with_progress(config, run, name))
+        lives[name], entry = clock.run(f"evaluate {name}", lambda name=name: evaluate_stage(config, run, name))
+        results["stages"].append(entry)
+        say(describe(entry))
+    results["gains"] = {
+        "live_stage1_minus_base": gain(lives["stage1"], lives["base"]).to_json(),
+        "live_stage2_minus_stage1": gain(lives["stage2"], lives["stage1"]).to_json(),
+        "live_stage2_minus_base": gain(lives["stage2"], lives["base"]).to_json(),
+    }
+    final = run / "checkpoints" / "stage2"
+    results["reactive"] = clock.run(
+        "reactive agent", lambda: summary(live(load_planner(final, config), config, run, "reactive", horizon=1))
+    )
+    results["blank_images"] = clock.run("blank images", lambda: blank_images(config, run, lives["stage2"]))
+    results["null_agents"] = clock.run("null agents", lambda: null_agents(config, run))
+    results["tool_agents"] = clock.run("tool agents", lambda: tool_agents(config, say))
+    results["minutes"] = {**clock.minutes, "all": round(sum(clock.minutes.values()), 2)}
+    write_json(run / "results.json", results)
+    build_report([run], run / "report.html")
+    return results
+
+
+def ensure_data(config: Config, say: Say) -> None:
+    """Record demonstrations and cut them into windows, unless they are there."""
+    if config.data.record is None or config.data.episodes is None:
+        return
+    record = config.data.record
+    episodes = Path(config.data.episodes)
+    splits = [("train", episodes / "train", record.first_seed, record.episodes_per_task, config.data.train)]
+    if config.data.heldout is not None:
+        first = record.first_seed + record.episodes_per_task
+        splits.append(("heldout", episodes / "heldout", first, record.heldout_per_task, config.data.heldout))
+    for split, folder, seed, count, windows in splits:
+        if not (folder / "episodes.jsonl").exists():
+            with progress(f"recording {split} demonstrations") as tick:
+                report = record_miniwob(
+                    record.tasks, count, seed, folder, scale=int(record.scale), pages=record.pages, split=split, progress=tick
+                )
+            say(f"Recorded {report.kept} {split} episodes, {report.steps} steps, in {report.seconds:.0f} s ({report.failed} not kept).")
+        if not Path(windows).exists():
+            made = make_windows(folder, windows, config.plan.horizon, config.plan.history, config.plan.prompt_version)
+            say(f"{made.windows} windows in {windows}.")
+
+
+def evaluate_stage(config: Config, run: Path, name: str) -> tuple[LiveResult, dict[str, Any]]:
+    """Held-out windows, then live episodes."""
+    planner = load_planner(config.model.path if name == "base" else run / "checkpoints" / name, config)
+    offline = heldout(planner, config, name)
+    result = live(planner, config, run, name)
+    return result, {
+        "name": name,
+        **summary(result),
+        "first_step_accuracy": round(offline.first_step_accuracy.value, 4),
+        "first_step_interval": interval(offline.first_step_accuracy),
+        "first_step_count": offline.first_step_accuracy.count,
+        "plan_reward": round(offline.plan_reward.value, 4),
+        "plan_reward_interval": interval(offline.plan_reward),
+        "windows": offline.plan_reward.count,
+        "format": round(offline.format.value, 4),
+        "hit_rate_by_depth": [round(e.value, 4) for e in offline.hit_rate_by_depth],
+        "hit_rate_intervals": [interval(e) for e in offline.hit_rate_by_depth],
+        "copied_arguments": offline.copied.to_json(),
+    }
+
+
+def interval(estimate: Estimate) -> list[float]:
+    return [round(estimate.low, 4), round(estimate.high, 4)]
+
+
+def gain(after: LiveResult, before: LiveResult) -> Estimate:
+    """Success of one planner less that of another on the same episodes."""
+    return paired_difference([float(s) for s in after.successes], [float(s) for s in before.successes])
+
+
+def blank_images(config: Config, run: Path, seen: LiveResult) -> dict[str, Any]:
+    """The same planner with every screenshot painted white, on the tasks whose screen decides what to do."""
+    tasks = config.evaluation.visual_tasks
+    planner = load_planner(run / "checkpoints" / "stage2", config, blank_images=True)
+    blind = live(planner, config, run, "blank_images", tasks=tasks)
+    missing = [t for t in tasks if t not in config.evaluation.tasks]
+    sighted = LiveResult(
+        seen.only(tasks).records
+        + (live(load_planner(run / "checkpoints" / "stage2", config), config, run, "with_images", tasks=missing).records if missing else ())
+    )
+    by_job = {(r["task"], r["seed"]): float(r["success"]) for r in sighted.records}
+    pairs = [(float(r["success"]), by_job[(r["task"], r["seed"])]) for r in blind.records]
+    return {
+        "tasks": list(tasks),
+        **summary(blind),
+        "with_images": round(sighted.success.value, 4),
+        "difference": paired_difference([b for b, _ in pairs], [s for _, s in pairs]).to_json(),
+    }
+
+
+def tool_agents(config: Config, say: Say, sample: int = 60) -> dict[str, Any]:
+    """How often each tool agent hits the recorded target on a sample of held-out episodes: one in the page, one in the pixels."""
+    assert config.data.episodes is not None
+    folder = Path(config.data.episodes) / "heldout"
+    episodes = list(read_episodes(folder))
+    report = grounding_report(episodes[:: max(1, len(episodes) // sample)], folder, ("dom", "ocr"))
+    return dict(report)
+
+
+def protocol(config: Config) -> dict[str, str]:
+    """What the numbers mean."""
+    e = config.evaluation
+    return {
+        "live success": f"raw MiniWoB++ reward above 0; greedy plans, first step executed by the {config.tool_agent.name} tool agent, "
+        f"planned again after every step; at most {e.default_max_steps} steps",
+        "live seeds": f"{e.first_seed} to {e.first_seed + e.seeds_per_task - 1} of every task, in no training set",
+        "first-step accuracy": "stage-2 accuracy of greedy plans on held-out windows",
+        "plan reward": f"stage-1 reward, profile {config.reward.profile}, repetition {config.reward.repetition}",
+        "hit rate at depth d": "predicted action type equals the recorded one at the same place; a missing step is a miss",
+        "intervals": "95 %: Wilson for shares, normal for means, paired for differences",
+        "reactive": "the same planner asked for one step (T = 1)",
+        "blank images": "every screenshot painted white",
+    }
+
+
+def describe(entry: dict[str, Any]) -> str:
+    low, high = entry["interval"]
+    hits = " ".join(f"{h:.2f}" for h in entry["hit_rate_by_depth"])
+    return (
+        f"{entry['name']}: live {entry['live_success']:.0%} [{low:.0%}, {high:.0%}], first step {entry['first_step_accuracy']:.0%}, "
+        f"plan reward {entry['plan_reward']:.3f}, hits by depth {hits}"
+    )
+
+
+def headline(results: dict[str, Any]) -> Sequence[str]:
+    """The last words of a demo."""
+    gained = results["gains"]["live_stage2_minus_base"]
+    return [
+        *(describe(entry) for entry in results["stages"]),
+        f"live gain over the base: {100 * gained['value']:+.1f} points [{100 * gained['interval'][0]:+.1f}, {100 * gained['interval'][1]:+.1f}]",
+        f"reactive (T = 1): {results['reactive']['live_success']:.0%}",
+    ]

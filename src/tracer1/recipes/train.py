@@ -1,0 +1,211 @@
+"""Training as a user starts it: data if it is missing, then the warm-up or the two stages, each resumed where it stopped."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset
+
+from tracer1.config import Config, RewardSettings, StageSettings
+from tracer1.data.store import read_episodes
+from tracer1.data.windows_file import read_rows, windows_store
+from tracer1.errors import SetupError, UsageError
+from tracer1.models.nano import build_model, save_planner
+from tracer1.models.qwen3vl import load_model, load_processor, make_processor
+from tracer1.models.tokenizer import build_tokenizer
+from tracer1.plan.prompt import PROMPTS
+from tracer1.progress import progress
+from tracer1.recipes.record import record_miniwob
+from tracer1.recipes.run import prepare, write_json
+from tracer1.rewards import grounded, trajectory
+from tracer1.tools.agents import make_tool_agent
+from tracer1.training.reward_fn import GroundedScorer, Scorer, TrajectoryScorer
+from tracer1.training.trl_backend import make_trainer, train_grpo
+from tracer1.training.warmup import run_warmup
+from tracer1.training.warmup_data import WarmupSource
+
+Row = dict[str, Any]
+OnStep = Callable[[Row], None]  # told the step's figures
+SEEN = "strings_seen.json"  # beside a base: every string that its demonstrations quote
+Stage = Literal["warmup", "1", "2", "both"]
+
+
+def train(config: Config, stage: Stage = "both") -> dict[str, Path]:
+    """Run the asked stages and return their checkpoint folders by name; a stage that is finished is not run again."""
+    run = prepare(config)
+    if stage == "warmup":
+        return {"base": base_with_progress(config, run)}
+    return {name: stage_with_progress(config, run, name) for name in names_of(stage)}
+
+
+def names_of(stage: Stage) -> list[str]:
+    return ["stage1", "stage2"] if stage == "both" else [f"stage{stage}"]
+
+
+def plan_of(config: Config, stage: Stage) -> list[str]:
+    """What a run would do, after building everything up to its first step (``--dry-run``)."""
+    if stage == "warmup":
+        w = config.warmup
+        return [f"warmup: {w.drill_steps} drill steps of {w.drill_batch} examples, then {w.steps} of {w.batch}, into {config.model.path}"]
+    lines = []
+    rows = training_rows(config.data.train)
+    processor, model = load_processor(config.model.path), load_model(config.model.path)
+    for name in names_of(stage):
+        settings: StageSettings = getattr(config, name)
+        scorer = make_scorer(config, name)
+        with TemporaryDirectory() as scratch:
+            make_trainer(model, processor, rows, scorer, settings, Path(scratch), name, config.seed)
+        lines.append(f"{name}: {settings.arithmetic()}; {len(rows)} windows; into {config.output_dir}/checkpoints/{name}")
+    return lines
+
+
+def stage_with_progress(config: Config, run: Path, name: str) -> Path:
+    """One stage, with the figures that matter in the bar."""
+    settings: StageSettings = getattr(config, name)
+    with progress(f"train {name}") as tick:
+
+        def on_step(row: Row) -> None:
+            figures = {"reward": row["reward"], "no signal": row["zero_signal_groups"], "KL": row["kl"]}
+            note = ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if v is not None)
+            tick(row["step"] // settings.updates_per_batch, settings.steps, f"{note}, {row['rss_mb']:.0f} MB")
+
+        return train_stage(config, run, name, on_step)
+
+
+def base_with_progress(config: Config, run: Path) -> Path:
+    """The warm-up, with its loss in the bar."""
+    total = config.warmup.drill_steps + config.warmup.steps
+    with progress("warm-up") as tick:
+        return train_base(config, run, lambda row: tick(int(row["step"]) + 1, total, f"loss {row['loss']:.3f}"))
+
+
+# ---- the two stages --------------------------------------------------------------------------------------------------
+
+
+def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
+    """One stage of GRPO. Stage 2 starts from this run's stage 1 where there is one, else from ``model.path``."""
+    out = run / "checkpoints" / name
+    if out.exists():
+        return out
+    settings: StageSettings = getattr(config, name)
+    before = run / "checkpoints" / "stage1"
+    start = str(before) if name == "stage2" and before.exists() else config.model.path
+    processor = load_processor(start)
+    model = load_model(start)
+    train_grpo(
+        model=model,
+        processor=processor,
+        rows=training_rows(config.data.train),
+        scorer=make_scorer(config, name),
+        settings=settings,
+        run=run,
+        stage=name,
+        seed=config.seed,
+        on_step=on_step,
+    )
+    publish(out, lambda folder: save_planner(model, processor.tokenizer, folder))
+    shutil.rmtree(run / "trainer" / name, ignore_errors=True)  # the stage is done: its optimiser states are of no more use
+    return out
+
+
+def publish(out: Path, write: Callable[[Path], None]) -> None:
+    """Write a checkpoint folder so that it appears whole or not at all."""
+    unfinished = out.with_name(out.name + ".part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    write(unfinished)
+    unfinished.replace(out)
+
+
+def training_rows(path: str) -> Dataset:
+    """The windows of a Parquet file as TRL reads them, with image paths made absolute; pixels stay on disk."""
+    return Dataset.from_list(list(absolute_rows(path)))
+
+
+def absolute_rows(path: str) -> Iterable[Row]:
+    """Rows of a windows file whose image paths can be opened from anywhere."""
+    store = windows_store(path)
+    for row in read_rows(path):
+        yield {**row, "images": [str(store.path(image).resolve()) for image in row["images"]]}
+
+
+def make_scorer(config: Config, name: str) -> Scorer:
+    """The stage's reward with the configured profile, constants and tool agent."""
+    if name == "stage1":
+        return TrajectoryScorer(trajectory_profile(config.reward))
+    agent = make_tool_agent(config.tool_agent.name, **config.tool_agent.options)
+    return GroundedScorer(grounded_profile(config.reward), agent, windows_store(config.data.train))
+
+
+def trajectory_profile(settings: RewardSettings) -> trajectory.TrajectoryProfile:
+    return replace(
+        trajectory.PROFILES[settings.profile],
+        lambda_fmt=settings.format_weight,
+        lambda_align=settings.alignment_weight,
+        lambda_rep=settings.repetition_weight,
+        repetition=settings.repetition,
+        gamma=settings.gamma,
+        position_penalty=settings.position_penalty,
+        threshold=settings.match_threshold,
+        coverage_penalty=settings.coverage_penalty,
+    )
+
+
+def grounded_profile(settings: RewardSettings) -> grounded.GroundedProfile:
+    return replace(
+        grounded.PROFILES[settings.profile],
+        lambda_fmt=settings.format_weight,
+        radius=settings.point_tolerance,
+        answer=settings.answer_match,
+    )
+
+
+# ---- the base --------------------------------------------------------------------------------------------------------
+
+
+def train_base(config: Config, run: Path, on_step: OnStep) -> Path:
+    """The supervised warm-up from a random network (``nano`` gives its dimensions) to ``model.path``."""
+    if config.nano is None or config.data.episodes is None:
+        raise UsageError("the warm-up builds a nano model: give the config a 'nano' section and data.episodes")
+    out = Path(config.model.path)
+    if out.exists():
+        raise UsageError(f"{out} is there already; name another model.path, or remove it to train the base again")
+    record = config.data.record
+    if record is not None and not (Path(config.data.episodes) / "episodes.jsonl").exists():
+        with progress("recording demonstrations") as tick:
+            record_miniwob(
+                record.tasks, record.episodes_per_task, record.first_seed, config.data.episodes, pages=record.pages, progress=tick
+            )
+    torch.manual_seed(config.seed)
+    source = WarmupSource(read_episodes(config.data.episodes), PROMPTS[config.plan.prompt_version], config.data.episodes)
+    if not source.tasks:
+        raise SetupError(f"{config.data.episodes} holds no episodes; record some with: tracer1 data record miniwob")
+    tokenizer = build_tokenizer(source.templates(), source.strings(), config.nano.pieces, config.nano.word_episodes)
+    model = build_model(config.nano, tokenizer, config.seed)
+    logging.getLogger(__name__).info("%.2f M parameters, %d tokens", model.num_parameters() / 1e6, len(tokenizer))
+    run_warmup(
+        model, source, config.warmup, make_processor(tokenizer), run, config.seed, on_step
+    )
+
+
+    def write(folder: Path) -> None:
+        save_planner(model, tokenizer, folder)
+        write_json(folder / SEEN, sorted(source.quoted()))
+
+    publish(out, write)
+    return out
+
+
+def checkpoint_of(run: Path, names: Sequence[str] = ("stage2", "stage1")) -> Path:
+    """A run's last finished checkpoint; SetupError when it has none."""
+    for name in names:
+        if (run / "checkpoints" / name).exists():
+            return run / "checkpoints" / name
+    raise SetupError(f"{run} has no finished checkpoint; train it with: tracer1 train {run}/config.yaml")

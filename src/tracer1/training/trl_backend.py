@@ -1,0 +1,302 @@
+"""GRPO on TRL: the one file that imports trl. Table 4 (METHOD.md section 4) row by row onto GRPOConfig, and what TRL lacks:
+
+- prompts whose group carries no signal (every reward equal) are replaced, before the update, by fresh ones;
+- ``rollouts.jsonl`` with every term of every score, and ``metrics.jsonl`` with times and memory, both continued on resume.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_utils import get_last_checkpoint
+from trl import GRPOConfig, GRPOTrainer
+
+from tracer1.config import StageSettings
+from tracer1.models.qwen3vl import suppressed_tokens
+from tracer1.training.reward_fn import RewardFunction, Scorer, text_of
+
+Row = dict[str, Any]
+COMPLETE = "complete"  # written into a checkpoint after everything else: a checkpoint without it was cut off
+
+
+def grpo_config(settings: StageSettings, out: Path, seed: int, suppress: Sequence[int]) -> GRPOConfig:
+    """Table 4 as TRL's settings; the flags set here against TRL's defaults are those under which its loss is the paper's."""
+    return GRPOConfig(
+        output_dir=str(out),
+        seed=seed,
+        max_steps=settings.steps * settings.updates_per_batch * settings.epochs_per_batch,  # TRL counts optimiser updates
+        per_device_train_batch_size=settings.micro_batch,
+        gradient_accumulation_steps=settings.sequences_per_update // settings.micro_batch,
+        generation_batch_size=settings.prompts_per_batch * settings.rollouts,
+        num_generations=settings.rollouts,
+        num_iterations=settings.epochs_per_batch,
+        learning_rate=settings.lr,
+        optim="adamw_torch",
+        lr_scheduler_type=settings.schedule,
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        warmup_steps=settings.warmup_steps,
+        max_grad_norm=settings.max_grad_norm,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_completion_length=settings.max_completion_tokens,
+        beta=settings.beta,
+        use_bias_correction_kl=False,
+        epsilon=settings.epsilon_low,
+        epsilon_high=settings.epsilon_high,
+        delta=settings.delta,
+        loss_type=settings.loss_type,
+        scale_rewards=settings.scale_rewards,
+        bf16=settings.precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=settings.gradient_checkpointing,
+        remove_unused_columns=False,
+        generation_kwargs={"suppress_tokens": list(suppress)},
+        **_vllm(settings),
+        logging_steps=1,
+        report_to=list(settings.report_to) or "none",
+        disable_tqdm=True,
+        save_steps=settings.save_every * settings.updates_per_batch,
+        save_total_limit=settings.keep_checkpoints,
+        dataloader_pin_memory=False,
+    )
+
+
+def _vllm(settings: StageSettings) -> Row:
+    if not settings.vllm:
+        return {}
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_tensor_parallel_size": settings.tensor_parallel,
+        "vllm_max_model_length": settings.max_prompt_tokens + settings.max_completion_tokens,
+        "vllm_importance_sampling_correction": False,  # parity with the paper's engine, which has none
+    }
+
+
+class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
+    """GRPOTrainer that refills silent groups and records rollouts."""
+
+    def __init__(self, *args: Any, scorer: Scorer, stage: str, rollouts: Path, refill_rounds: int, **kwargs: Any) -> None:
+        self.reward_function = RewardFunction(scorer)
+        super().__init__(*args, reward_funcs=[self.reward_function], **kwargs)
+        self.scorer, self.stage, self.rollouts_file, self.refill_rounds = scorer, stage, rollouts, refill_rounds
+        self.seconds: dict[str, float] = {}
+        self.refill_counts = (0, 0)
+        self._rows: list[Row] = []
+
+    def _generate_and_score_completions(self, inputs: list[Row]) -> dict[str, Any]:
+        started = time.perf_counter()
+        self._rows = inputs = [dict(row) for row in inputs]
+        output = super()._generate_and_score_completions(inputs)
+        self.seconds["rollout"] = time.perf_counter() - started
+        self._record(inputs)
+        return dict(output)
+
+    def _generate(self, prompts: list[Any]) -> Any:
+        """TRL's generation, then up to ``refill_rounds`` more for the groups that carry no signal.
+
+        Mutates ``prompts`` and the rows behind them: the caller scores and encodes what stands there afterwards.
+        """
+        started = time.perf_counter()
+        result = super()._generate(prompts)
+        n = self.num_generations
+        refilled = silent_at_first = 0
+        rng = random.Random(f"{self.args.seed}/{self.state.global_step}")
+        for _ in range(self.refill_rounds if self.model.training else 0):
+            silent = [g for g in range(len(prompts) // n) if self._is_silent(result[3], g, n)]
+            silent_at_first = silent_at_first or len(silent)
+            if not silent:
+                break
+            places = [g * n + k for g in silent for k in range(n)]
+            for g in silent:
+                row = self.train_dataset[rng.randrange(len(self.train_dataset))]
+                for k in range(n):
+                    self._rows[g * n + k].clear()
+                    self._rows[g * n + k].update(row)
+            fresh_prompts = [_with_images(self._rows[p]) for p in places]
+            fresh = super()._generate(fresh_prompts)
+            for source, target in enumerate(places):
+                prompts[target] = fresh_prompts[source]
+                for field, new in zip(result, fresh, strict=True):
+                    if isinstance(field, list) and field:
+                        field[target] = new[source]
+            refilled += len(silent)
+        self.refill_counts = (silent_at_first, refilled)
+        self.seconds["generate"] = time.perf_counter() - started
+        return result
+
+    def _is_silent(self, completions: Sequence[Any], group: int, n: int) -> bool:
+        rewards = [
+            score.overall
+            for i in range(group * n, group * n + n)
+            if (score := self.scorer(text_of(completions[i]), self._rows[i])).overall is not None
+        ]
+        return not rewards or max(rewards) - min(rewards) < 1e-6
+
+    def _record(self, inputs: list[Row]) -> None:
+        advantages = list(self._logs["advantages"])[-len(inputs) :]
+        completions = list(self._logs["completion"])[-len(inputs) :]
+        with self.rollouts_file.open("a", encoding="utf-8") as out:
+            for row, completion, score, advantage in zip(inputs, completions, self.reward_function.last, advantages, strict=True):
+                line = {
+                    "stage": self.stage,
+                    "step": self.state.global_step,
+                    "prompt": f"{row['episode_id']}#{row['step']}",
+                    "completion": text_of(completion),
+                    "overall": score.overall,
+                    "format": score.format,
+                    "accuracy": score.accuracy,
+                    "terms": dict(score.terms),
+                    "unscored": score.unscored,
+                    "advantage": advantage,
+                }
+                out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _with_images(row: Row) -> list[Row]:
+    """The prompt as TRL has prepared it by the time it generates: images before the first user message's text."""
+    from trl.data_utils import prepare_multimodal_messages
+
+    return list(prepare_multimodal_messages(row["prompt"], images=row["images"]))
+
+
+class Recorder(TrainerCallback):  # type: ignore[misc]
+    """One line of metrics a step, and the mark that makes a checkpoint whole."""
+
+    def __init__(self, metrics: Path, stage: str, on_step: Callable[[Row], None]) -> None:
+        self.metrics, self.stage, self.on_step = metrics, stage, on_step
+        self.trainer: PlanTrainer | None = None
+        self.process = psutil.Process()
+        self.began = time.perf_counter()
+
+    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.began = time.perf_counter()
+
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: Row | None = None, **kwargs: Any) -> None:
+        if not logs or "reward" not in logs or self.trainer is None:
+            return
+        scores = self.trainer.reward_function.last
+        silent, refilled = self.trainer.refill_counts
+        row = {
+            "stage": self.stage,
+            "step": state.global_step,
+            "reward": logs["reward"],
+            "reward_std": logs.get("reward_std"),
+            "terms": _mean_terms([s.terms for s in scores]),
+            "unscored": sum(s.overall is None for s in scores),
+            "zero_signal_groups": logs.get("frac_reward_zero_std"),
+            "silent_groups_first": silent,
+            "refilled_groups": refilled,
+            "kl": logs.get("kl"),
+            "entropy": logs.get("entropy"),
+            "clip_share": logs.get("clip_ratio/region_mean"),
+            "grad_norm": logs.get("grad_norm"),
+            "learning_rate": logs.get("learning_rate"),
+            "completion_tokens": logs.get("completions/mean_length"),
+            "truncated_share": logs.get("completions/clipped_ratio"),
+            "seconds": {**self.trainer.seconds, "step": time.perf_counter() - self.began},
+            "rss_mb": self.process.memory_info().rss / 2**20,
+        }
+        with self.metrics.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row) + "\n")
+        self.on_step(row)
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+def _mean_terms(terms: Sequence[Any]) -> dict[str, float]:
+    names = sorted({name for t in terms for name in t})
+    return {name: sum(float(t[name]) for t in terms if name in t) / sum(name in t for t in terms) for name in names}
+
+
+def train_grpo(
+    *,
+    model: Any,
+    processor: Any,
+    rows: Dataset,
+    scorer: Scorer,
+    settings: StageSettings,
+    run: Path,
+    stage: str,
+    seed: int,
+    on_step: Callable[[Row], None] = lambda _: None,
+) -> None:
+    """Train ``model`` in place for one stage; goes on from the newest whole checkpoint under ``run/trainer/<stage>``."""
+    out = run / "trainer" / stage
+    metrics, rollouts = run / "metrics.jsonl", run / "rollouts.jsonl"
+    checkpoint = newest_checkpoint(out)
+    done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    forget_after(metrics, stage, done, offset=0)
+    forget_after(rollouts, stage, done, offset=1)
+    trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def make_trainer(
+    model: Any,
+    processor: Any,
+    rows: Dataset,
+    scorer: Scorer,
+    settings: StageSettings,
+    run: Path,
+    stage: str,
+    seed: int,
+    on_step: Callable[[Row], None] = lambda _: None,
+) -> PlanTrainer:
+    """Everything up to the first step."""
+    if settings.freeze_vision:
+        for parameter in model.model.visual.parameters():
+            parameter.requires_grad_(False)
+    recorder = Recorder(run / "metrics.jsonl", stage, on_step)
+    trainer = PlanTrainer(
+        model=model,
+        processing_class=processor,
+        args=grpo_config(settings, run / "trainer" / stage, seed, suppressed_tokens(processor.tokenizer)),
+        train_dataset=rows,
+        callbacks=[recorder],
+        scorer=scorer,
+        stage=stage,
+        rollouts=run / "rollouts.jsonl",
+        refill_rounds=int(settings.skip_solved),
+    )
+    recorder.trainer = trainer
+    return trainer
+
+
+def newest_checkpoint(out: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; younger, cut-off ones are removed."""
+    while out.exists() and (last := get_last_checkpoint(str(out))) is not None:
+        if (Path(last) / COMPLETE).exists():
+            return Path(last)
+        shutil.rmtree(last)
+    return None
+
+
+def forget_after(path: Path, stage: str, step: int, offset: int) -> None:
+    """Drop this stage's lines that a resumed run will write again, and a half-written last line."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if row.get("stage") != stage or row["step"] + offset <= step:
+            kept.append(line + "\n")
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(path)
