@@ -5,11 +5,14 @@ It shares its matching rules (name, ordinal, role) with the pixel agents through
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from tracer1.errors import InstructionError
 from tracer1.tools.instruction import POINTING, Instruction, parse_instruction
 from tracer1.types import Action, Box, Element, Observation, Point
+
+T = TypeVar("T")
 
 
 class DomToolAgent:
@@ -67,15 +70,20 @@ def find_element(elements: Sequence[Element], role: str | None, name: str | None
 
 
 def reading_order(elements: Iterable[Element]) -> list[Element]:
-    """Row by row from the top, left to right within a row; a row is what overlaps its first element's middle."""
-    rows: list[list[Element]] = []
-    for element in sorted(elements, key=lambda e: (e.box[1] + e.box[3], e.box[0])):
-        middle = (element.box[1] + element.box[3]) / 2
-        if rows and rows[-1][0].box[1] <= middle <= rows[-1][0].box[3]:
-            rows[-1].append(element)
+    """Row by row from the top, left to right within a row."""
+    return reading_rows(list(elements), lambda e: e.box)
+
+
+def reading_rows(things: Sequence[T], box_of: Callable[[T], Box]) -> list[T]:
+    """Reading order of anything that has a box; a row is what overlaps the middle of its first thing."""
+    rows: list[list[T]] = []
+    for thing in sorted(things, key=lambda t: (box_of(t)[1] + box_of(t)[3], box_of(t)[0])):
+        middle = (box_of(thing)[1] + box_of(thing)[3]) / 2
+        if rows and box_of(rows[-1][0])[1] <= middle <= box_of(rows[-1][0])[3]:
+            rows[-1].append(thing)
         else:
-            rows.append([element])
-    return [element for row in rows for element in sorted(row, key=lambda e: e.box[0])]
+            rows.append([thing])
+    return [thing for row in rows for thing in sorted(row, key=lambda t: box_of(t)[0])]
 
 
 def centre(box: Box) -> Point:
