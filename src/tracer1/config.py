@@ -346,7 +346,8 @@ def _override(values: dict[str, Any], override: str) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False)
+    # An unknown key comes first: it is often the misspelt name of one that is missing.
+    first, *others = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         message = f"unknown key {key!r}{_nearest(key)}"
