@@ -70,7 +70,7 @@ KEYS: Final = {
 
 
 def find_browser() -> str:
-    """The Chromium to run: ``TRACER1_BROWSER`` or the first of ``BROWSERS`` on the path. SetupError if there is none."""
+    """The Chromium to run: ``TRACER1_BROWSER``, or the first of ``BROWSERS`` on the path. Raises SetupError."""
     chosen = os.environ.get("TRACER1_BROWSER")
     path = shutil.which(chosen) if chosen else next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
@@ -275,7 +275,7 @@ class MiniWobEnv:
             assert self._last is not None
             return Transition(self._last, float(seen["reward"]), True, str(seen["reason"]))
         elements = tuple(
-            Element(e["role"], e["name"], tuple(round(x, 4) for x in e["box"]), e["focused"], e["bears_text"])  # type: ignore[arg-type]
+            Element(e["role"], e["name"], tuple(round(x, 4) for x in e["box"]), e["focused"], e["bears_text"])
             for e in seen["elements"]
         )
         screenshot = self._keep(await self._capture())

@@ -1,4 +1,4 @@
-"""A tool agent that grounds in the pixels alone: it reads the screenshot, finds drawn controls, and knows where they go.
+"""A tool agent that grounds in the pixels alone: it reads the screenshot and finds what is drawn on it.
 
 Text is read by rapidocr (lines, split into words by the width of their letters). Fields, buttons, boxes and rings are
 found as connected outlines. Rules then say which of them a role means: a check box stands left of its label, a field
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -115,12 +116,12 @@ class OcrToolAgent:
         return _seen(observation.screenshot, self._read)
 
     def _read(self, data: bytes, pixels: Pixels) -> tuple[TextLine, ...]:
-        key = (hashlib.sha256(data).hexdigest(), self._side, READ_WIDTH, CACHE_VERSION)
+        key = (hashlib.sha256(data).hexdigest(), pixels.shape[0], self._side, READ_WIDTH, CACHE_VERSION)
         rows = self._cache.get(key)
         if rows is None:
             rows = [(line.text, line.box, line.score) for line in read_lines(pixels, self._side)]
             self._cache.set(key, rows)
-        return tuple(TextLine(text, tuple(box), score) for text, box, score in rows)  # type: ignore[arg-type]
+        return tuple(TextLine(text, tuple(box), score) for text, box, score in rows)
 
 
 @lru_cache(maxsize=256)
@@ -134,7 +135,8 @@ def _seen(path: str, read: Callable[[bytes, Pixels], tuple[TextLine, ...]]) -> S
     body = pixels[top:]
     lines = tuple(TextLine(line.text, _shift(line.box, top), line.score) for line in read(data, body))
     unit = float(np.median([line.box[3] - line.box[1] for line in lines])) if lines else pixels.shape[0] / 16
-    shapes = tuple(Shape(s.kind, _shift(s.box, top)) for s in find_shapes(body, unit, [_shift(l.box, -top) for l in lines]))
+    drawn = find_shapes(body, unit, [_shift(line.box, -top) for line in lines])
+    shapes = tuple(Shape(shape.kind, _shift(shape.box, top)) for shape in drawn)
     blue = tuple(_is_blue(pixels, line.box) for line in lines)
     return Seen((pixels.shape[1], pixels.shape[0]), float(top), lines, shapes, unit, blue)
 
@@ -170,16 +172,16 @@ def read_lines(pixels: Pixels, side: int = 640) -> list[TextLine]:
     if found.boxes is None:
         return []
     return [
-        TextLine(text, tuple(float(v) / factor for v in (*quad.min(axis=0), *quad.max(axis=0))), float(score))  # type: ignore[arg-type]
+        TextLine(text, tuple(float(v) / factor for v in (*quad.min(axis=0), *quad.max(axis=0))), float(score))
         for quad, text, score in zip(found.boxes, found.txts, found.scores, strict=True)
     ]
 
 
 def banner_height(pixels: Pixels) -> int:
-    """How many rows at the top are a pure yellow banner: the task painted on the page, which is no part of its screen."""
-    yellow = (pixels[:, :, 0] > 250) & (pixels[:, :, 1] > 250) & (pixels[:, :, 2] < 5)
-    rows = yellow.mean(axis=1) > 0.3  # the rest is the text painted on it
-    return int(np.argmin(rows)) if not rows.all() else 0
+    """The rows at the top with pure yellow margins: a banner with the task on it, which is no part of the screen."""
+    margins = pixels[:, (0, -1)].astype(np.int16)
+    yellow = ((margins[:, :, :2] > 250).all(axis=2) & (margins[:, :, 2] < 5)).all(axis=1)
+    return int(np.argmin(yellow)) if not yellow.all() else 0
 
 
 def _is_blue(pixels: Pixels, box: Box) -> bool:
@@ -194,11 +196,11 @@ def _is_blue(pixels: Pixels, box: Box) -> bool:
 
 def find_shapes(pixels: Pixels, unit: float, texts: Sequence[Box]) -> list[Shape]:
     """Outlined controls and icons, boxes in pixels. ``unit`` is the text height; ``texts`` are boxes that hold text."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     found: list[Shape] = []
-    for level in (150, 215):  # outlines come in dark grey and in light grey
+    for level in (150, 225):  # outlines come in dark grey and in light grey; buttons are filled with 239 of 255
         for box, part in _components((grey < level).astype(np.uint8)):
-            shape = _classify(box, part, grey, unit)
+            shape = _classify(box, part, grey, unit, sum(_covers(box, text) for text in texts))
             if shape is None or any(_same(shape.box, other.box) for other in found):
                 continue
             if shape.kind in ("icon", "ring", "box") and any(_covers(text, box) for text in texts):
@@ -218,7 +220,7 @@ def _components(mask: Mask) -> Iterable[tuple[Box, Mask]]:
             yield (float(x), float(y), float(x + w), float(y + h)), part
 
 
-def _classify(box: Box, part: Mask, grey: NDArray[np.uint8], unit: float) -> Shape | None:
+def _classify(box: Box, part: Mask, grey: Mask, unit: float, lines: int) -> Shape | None:
     height, width = part.shape
     edge = 2
     sides = (part[:edge].max(0), part[-edge:].max(0), part[:, :edge].max(1), part[:, -edge:].max(1))
@@ -237,8 +239,9 @@ def _classify(box: Box, part: Mask, grey: NDArray[np.uint8], unit: float) -> Sha
         if inside.size == 0:
             return None
         white = float(np.median(inside)) >= 250
-        return Shape(("area" if height > 2.4 * unit else "field") if white else "button", box)
-    if 0.4 * unit <= max(width, height) <= 2.5 * unit:
+        tall = height > 2.4 * unit or lines > 1
+        return Shape(("area" if tall else "field") if white else "button", box)
+    if 0.3 * unit <= max(width, height) <= 2.5 * unit:
         return Shape("icon", box)
     return None
 
@@ -261,7 +264,7 @@ def _merged(icons: Sequence[Shape], unit: float) -> list[Shape]:
             groups.remove(other)
             box = (min(box[0], other[0]), min(box[1], other[1]), max(box[2], other[2]), max(box[3], other[3]))
         groups.append(box)
-    return [Shape("icon", g) for g in groups if max(g[2] - g[0], g[3] - g[1]) >= 0.5 * unit]
+    return [Shape("icon", g) for g in groups if max(g[2] - g[0], g[3] - g[1]) >= 0.4 * unit]
 
 
 # ---- finding what is meant -------------------------------------------------------------------------------------------
@@ -328,11 +331,11 @@ def _words(text: str) -> list[tuple[int, int]]:
     return ends
 
 
-_ALIKE: Final = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "!": "l", "5": "s", "8": "b", ":": "", ",": "", ".": ""})
+_ALIKE: Final = str.maketrans("01i|!58", "ollllsb", ":,.")
 
 
 def likeness(read: str, name: str) -> float:
-    """How alike two texts are, 0..1: exact, then without case, then without what a reader confuses (0 and O, 1 and l)."""
+    """How alike two texts are, 0..1: exactly, without case, and without what a reader confuses (0 and O, 1 and l)."""
     a, b = "".join(read.split()), "".join(name.split())
     exact = SequenceMatcher(None, a, b).ratio()
     folded = SequenceMatcher(None, a.casefold(), b.casefold()).ratio()
@@ -360,7 +363,7 @@ def _place(seen: Seen, role: str, span: Span) -> Box:
         around = [s.box for s in seen.of("button") if _covers(s.box, span.box)]
         return min(around, key=_area, default=span.box)
     if role in ("field", "text area"):
-        x0, y0, x1, y1 = span.box
+        _, y0, x1, y1 = span.box
         right = (x1 + 2 * seen.unit, y0, x1 + 5 * seen.unit, y1)  # a field without an outline follows its label
         return _beside(seen, span.box) or right
     if role in ("checkbox", "radio button"):
@@ -383,11 +386,12 @@ def _beside(seen: Seen, label: Box) -> Box | None:
 
 def _left_mark(seen: Seen, label: Box) -> Box | None:
     marks = [s.box for s in seen.of("box", "ring")]
-    row = [m for m in marks if m[1] < (label[1] + label[3]) / 2 < m[3] and m[0] < label[0] and m[2] > label[0] - 2 * seen.unit]
-    return max(row, key=lambda m: m[2], default=None)
+    row = [m for m in marks if m[1] < (label[1] + label[3]) / 2 < m[3]]
+    near = [m for m in row if m[0] < label[0] < m[2] + 2 * seen.unit]
+    return max(near, key=lambda m: m[2], default=None)
 
 
-# ---- things found by their drawing and place, not by a text --------------------------------------------------------------
+# ---- things found by their drawing and place, not by a text ----------------------------------------------------------
 
 
 def _marks(kind: str) -> Callable[[Seen, str | None], list[Box]]:
@@ -403,36 +407,48 @@ def _text_areas(seen: Seen, name: str | None) -> list[Box]:
 
 
 def _days(seen: Seen, name: str | None) -> list[Box]:
-    """The cells of a calendar in order: cell k is day k, as long as the month's first days are drawn as cells."""
-    cells = [s.box for s in seen.of("button", "box", "field", "bar")]
-    sizes = [round(_area(c)) for c in cells]
-    usual = max(set(sizes), key=sizes.count, default=0)
-    grid = [c for c in cells if abs(_area(c) - usual) < 0.5 * usual]
-    grid = reading_rows(grid, lambda c: c)
-    if name is None or len(grid) < 15:
-        return grid if name is None else [_place(seen, "text", s) for s in _named(seen, "text", name)]
-    return grid[int(name) - 1 : int(name)] if name.isdigit() else []
+    """A calendar's days: where the number is written, else where the grid of the others says that it must be."""
+    written = {line.text: line.box for line in seen.lines if line.text.isdigit() and 1 <= int(line.text) <= 31}
+    if name is None:
+        return list(written.values())
+    if name in written or not name.isdigit():
+        return [written[name]] if name in written else []
+    guess = _day_from_grid({int(text): centre(box) for text, box in written.items()}, int(name))
+    if guess is None:
+        return []
+    half = seen.unit / 2
+    return [(guess[0] - half, guess[1] - half, guess[0] + half, guess[1] + half)]
+
+
+def _day_from_grid(read: dict[int, Point], day: int) -> tuple[float, float] | None:
+    """The place of a day in pixels, from the days that were read: rows of seven, of which the first may begin late."""
+    if len(read) < 7:
+        return None
+    x, y = np.array([p.x for p in read.values()]), np.array([p.y for p in read.values()])
+    best: tuple[float, float, float] | None = None
+    for skipped in range(7):  # empty cells before the first day
+        row, column = np.divmod(np.array(list(read)) - 1 + skipped, 7)
+        across, down = np.polyfit(column, x, 1), np.polyfit(row, y, 1)
+        error = float(np.abs(np.polyval(across, column) - x).mean() + np.abs(np.polyval(down, row) - y).mean())
+        at_row, at_column = divmod(day - 1 + skipped, 7)
+        if best is None or error < best[0]:
+            best = (error, float(np.polyval(across, at_column)), float(np.polyval(down, at_row)))
+    return None if best is None else best[1:]
 
 
 def _arrows(seen: Seen, name: str | None) -> list[Box]:
-    if name in ("previous", "next"):  # at the two ends of the calendar's title row
-        grid = _days(seen, None)
-        if not grid:
+    """Previous and next at the two ends of a calendar's title; up and down stacked at the right end of a field."""
+    if name in ("previous", "next"):
+        days = _days(seen, None)
+        titles = [line.box for line in seen.lines if re.search(r"[A-Za-z]+ ?\d{4}$", line.text)]
+        if not days or not titles:
             return []
-        left, right = min(c[0] for c in grid), max(c[2] for c in grid)
-        above = [line.box for line in seen.lines if any(letter.isdigit() for letter in line.text) and line.box[3] < grid[0][1]]
-        row = max(above, key=lambda b: b[3], default=None)
-        if row is None:
-            return []
-        x = left if name == "previous" else right - seen.unit
-        return [(x, row[1], x + seen.unit, row[3])]
-    fields = [s.box for s in seen.of("field", "area")]  # up and down: stacked at the right end of a field
-    half = {"up": (0.0, 0.5), "down": (0.5, 1.0)}.get(name or "up", (0.0, 1.0))
-    return [
-        (f[2] - seen.unit, f[1] + half[0] * (f[3] - f[1]), f[2], f[1] + half[1] * (f[3] - f[1]))
-        for f in fields
-        if f[2] - f[0] > 3 * seen.unit
-    ]
+        title = titles[-1]
+        x = min(d[0] for d in days) if name == "previous" else max(d[2] for d in days) - seen.unit
+        return [(x, title[1], x + seen.unit, title[3])]
+    top, bottom = {"up": (0.0, 0.5), "down": (0.5, 1.0)}.get(name or "", (0.0, 1.0))
+    fields = [s.box for s in seen.of("field", "area") if s.box[2] - s.box[0] > 3 * seen.unit]
+    return [(x1 - seen.unit, y0 + top * (y1 - y0), x1, y0 + bottom * (y1 - y0)) for _, y0, x1, y1 in fields]
 
 
 def _icons(seen: Seen, name: str | None) -> list[Box]:

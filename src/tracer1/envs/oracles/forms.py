@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import month_name
 from collections.abc import Sequence
 
 from tracer1.envs.oracles.base import Moves, Screen
@@ -39,7 +40,7 @@ def login_user(screen: Screen) -> Moves:
 
 
 def _fill(screen: Screen, noun: str, fields: Sequence[tuple[str, str]]) -> Moves:
-    """Click and fill named fields in order; a popup that comes up on the way is cancelled and the field clicked again."""
+    """Click and fill named fields in order. A popup on the way is cancelled and the field clicked again."""
     state = "empty"
     for name, text in fields:
         yield screen.click(f"{noun}, {state}", "field", name)
@@ -123,9 +124,6 @@ def use_spinner(screen: Screen) -> Moves:
     yield screen.click("spinner, ready", "button", "Submit")
 
 
-MONTHS = "January February March April May June July August September October November December".split()
-
-
 def choose_date(screen: Screen) -> Moves:
     month, day, _ = (int(part) for part in screen.match(r"(\d\d)/(\d\d)/(\d{4})"))
     yield screen.click("date form, empty", "field", "Date")
@@ -138,7 +136,7 @@ def choose_date(screen: Screen) -> Moves:
 
 def _month(screen: Screen) -> int:
     title = " ".join(screen.texts())
-    return next(i for i, name in enumerate(MONTHS, 1) if re.search(rf"\b{name}\b", title))
+    return next(i for i, name in enumerate(month_name) if name and re.search(rf"\b{name}\b", title))
 
 
 def identify_shape(screen: Screen) -> Moves:
@@ -154,5 +152,3 @@ def click_button_sequence(screen: Screen) -> Moves:
 def click_collapsible(screen: Screen) -> Moves:
     yield screen.click_on("section, closed", screen.all("section")[0])
     yield screen.click("section, open", "button", "Submit")
-
-
