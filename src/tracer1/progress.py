@@ -31,7 +31,7 @@ def progress(title: str, console: Console | None = None) -> Iterator[Tick]:
             yield say
         return
     bar = Progress(
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tracer1.config import Config, ModelSettings, StageSettings, load_config
+from tracer1.config import Config, ModelSettings, StageSettings
 from tracer1.coordinates import smart_resize
 from tracer1.data.inspect import image_size
 from tracer1.data.store import EpisodeStore
@@ -41,14 +41,9 @@ class CheckItem:
     optional: bool = False
 
 
-def run_check(path: Path | str, overrides: Sequence[str] = ()) -> list[CheckItem]:
-    """Check a configuration file with its overrides, and all that it names. The first item is the file itself; when it
-    cannot be read there is no other."""
-    try:
-        config = load_config(path, overrides)
-    except UsageError as error:
-        return [CheckItem("config", False, str(error), "correct the key and check again")]
-    items = [CheckItem("config", True, f"{path}: every key is known; the run goes to {config.output_dir}")]
+def run_check(config: Config) -> list[CheckItem]:
+    """Check a configuration that ``load_config`` has read, and all that it names."""
+    items = [CheckItem("config", True, f"every key is known; the run goes to {config.output_dir}")]
     tokenizer, model = _model(config.model)
     items.append(model)
     items += _data(config, tokenizer)
