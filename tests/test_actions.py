@@ -171,7 +171,9 @@ def test_pointing_by_box_edges_included(kind: str) -> None:
 
 def test_pointing_by_radius_where_there_is_no_box() -> None:
     recorded = Action("click", point=Point(0.5, 0.5))
-    assert same_action(Action("click", point=Point(0.64, 0.5)), recorded)  # exactly 0.14
+    for x in range(87):  # exactly 0.14 apart, whatever the last bit of the difference is
+        edge = Action("click", point=Point((x + 14) / 100, 0.5))
+        assert same_action(edge, Action("click", point=Point(x / 100, 0.5)))
     assert not same_action(Action("click", point=Point(0.6, 0.6)), recorded)  # 0.1 * sqrt 2 = 0.1414
     assert same_action(Action("click", point=Point(0.6, 0.6)), recorded, radius=0.2)
 
