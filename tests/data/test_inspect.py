@@ -161,7 +161,7 @@ def test_markup_in_records_is_shown_as_it_is(store: EpisodeStore, episode: Episo
 
 
 def test_nothing_to_inspect(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no episodes"):
+    with pytest.raises(DataError, match="no such file or directory"):
         inspect_path(tmp_path / "absent")
 
 

@@ -370,8 +370,13 @@ def _steps_panel(title: str, text: str, rows: list[tuple[str, str, str, str]]) -
 
 def _episode_row(step: EpisodeStep) -> tuple[str, str, str, str]:
     kind, *arguments = action_to_json(step.action).items()
-    told = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments]
+    told = [f"{name}={json.dumps(_short(value), ensure_ascii=False)}" for name, value in arguments]
     return step.abstraction, step.instruction, " ".join([kind[1], *told]), step.status
+
+
+def _short(value: Any) -> Any:
+    """Points to three digits: pixels enough for the eye."""
+    return [round(x, 3) for x in value] if isinstance(value, list) else value
 
 
 def _reference_row(step: Step) -> tuple[str, str, str, str]:

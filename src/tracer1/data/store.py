@@ -220,6 +220,8 @@ def episodes_file(path: Path | str) -> Path:
     """The ``.jsonl`` of a store, given its directory or the file; DataError when there is none."""
     given = Path(path)
     file = given / EPISODES if given.is_dir() else given
+    if not given.exists():
+        raise DataError(f"{given}: no such file or directory")
     if not file.is_file():
         raise DataError(
             f"{given}: no {EPISODES} there; give the directory that `tracer1 data record` or `convert` wrote"
