@@ -108,7 +108,7 @@ def heldout(model: Model, config: Config, name: str) -> OfflineResult:
             windows,
             rows,
             make_scorer(config, "stage1"),
-            make_scorer(config, "stage2"),
+            make_scorer(config, "stage2", config.data.heldout),
             horizon=config.plan.horizon,
             known_strings=known_strings(config),
             on_batch=lambda done: tick(done, len(rows)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from typing import Any, Literal
 import torch
 from datasets import Dataset
 
-from tracer1.config import Config, RewardSettings, StageSettings
+from tracer1.config import Config, StageSettings
 from tracer1.data.store import read_episodes
 from tracer1.data.windows_file import read_rows, windows_store
 from tracer1.errors import SetupError, UsageError
@@ -24,7 +23,6 @@ from tracer1.plan.prompt import PROMPTS
 from tracer1.progress import progress
 from tracer1.recipes.record import record_miniwob
 from tracer1.recipes.run import prepare, write_json
-from tracer1.rewards import grounded, trajectory
 from tracer1.tools.agents import make_tool_agent
 from tracer1.training.reward_fn import GroundedScorer, Scorer, TrajectoryScorer
 from tracer1.training.trl_backend import make_trainer, train_grpo
@@ -136,35 +134,13 @@ def absolute_rows(path: str) -> Iterable[Row]:
         yield {**row, "images": [str(store.path(image).resolve()) for image in row["images"]]}
 
 
-def make_scorer(config: Config, name: str) -> Scorer:
-    """The stage's reward with the configured profile, constants and tool agent."""
+def make_scorer(config: Config, name: str, windows: str | None = None) -> Scorer:
+    """The stage's reward with the configured profile, constants and tool agent, for the rows of ``windows`` (data.train
+    if None), whose store holds what the tool agent is shown."""
     if name == "stage1":
-        return TrajectoryScorer(trajectory_profile(config.reward))
+        return TrajectoryScorer(config.reward.trajectory_profile())
     agent = make_tool_agent(config.tool_agent.name, **config.tool_agent.options)
-    return GroundedScorer(grounded_profile(config.reward), agent, windows_store(config.data.train))
-
-
-def trajectory_profile(settings: RewardSettings) -> trajectory.TrajectoryProfile:
-    return replace(
-        trajectory.PROFILES[settings.profile],
-        lambda_fmt=settings.format_weight,
-        lambda_align=settings.alignment_weight,
-        lambda_rep=settings.repetition_weight,
-        repetition=settings.repetition,
-        gamma=settings.gamma,
-        position_penalty=settings.position_penalty,
-        threshold=settings.match_threshold,
-        coverage_penalty=settings.coverage_penalty,
-    )
-
-
-def grounded_profile(settings: RewardSettings) -> grounded.GroundedProfile:
-    return replace(
-        grounded.PROFILES[settings.profile],
-        lambda_fmt=settings.format_weight,
-        radius=settings.point_tolerance,
-        answer=settings.answer_match,
-    )
+    return GroundedScorer(config.reward.grounded_profile(), agent, windows_store(windows or config.data.train))
 
 
 # ---- the base --------------------------------------------------------------------------------------------------------
