@@ -10,10 +10,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tracer1.errors import EnvironmentFailure, InstructionError, PlanError, ToolAgentError
+from tracer1.errors import ActionError, EnvironmentFailure, InstructionError, PlanError, ToolAgentError
 from tracer1.plan.prompt import PromptSpec
 from tracer1.plan.text import require_plan
-from tracer1.types import Action, Ending, Env, HistoryStep, Model, Observation, Plan, Rollout, Step, ToolAgent, Transition, Turn
+from tracer1.types import (
+    Action,
+    Ending,
+    Env,
+    HistoryStep,
+    Model,
+    Observation,
+    Plan,
+    Rollout,
+    Step,
+    ToolAgent,
+    Transition,
+    Turn,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,7 @@ async def turn(live: Live, completion: str, env: Env, tool_agent: ToolAgent, lim
         step = plan.steps[0]
         action = tool_agent.act(step.instruction, live.observation)
         transition: Transition = await env.step(action)
-    except (PlanError, InstructionError) as error:
+    except (PlanError, InstructionError, ActionError) as error:  # the planner's fault
         record(str(error))
         return live.close("failed", f"step {len(live.turns)}: {error}")
     except (ToolAgentError, EnvironmentFailure) as error:
