@@ -14,7 +14,7 @@ from typing import Any
 from tracer1.actions import action_to_json
 from tracer1.agent.loop import Limits, run_episodes
 from tracer1.config import EvaluationSettings
-from tracer1.data.store import json_lines
+from tracer1.data.store import json_lines, write_atomic
 from tracer1.envs.miniwob import Browser
 from tracer1.plan.prompt import PromptSpec
 from tracer1.recipes.intervals import Estimate, share
@@ -75,7 +75,8 @@ def evaluate_live(
         known = {(r["task"], r["seed"]): r for _, r in json_lines(out)}
     missing = [job for job in jobs if job not in known]
     if missing:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        # Written again whole: what a killed run left of a line must not run into the next one.
+        write_atomic(out, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in known.values()).encode())
         with out.open("a", encoding="utf-8") as file:
 
             def keep(rollout: Rollout) -> None:
