@@ -118,6 +118,25 @@ def train(
 
 
 @app.command()
+def reproduce(
+    out: Annotated[Path, typer.Option(help="Where the runs go; started again, it goes on.")] = Path("runs/reproduce"),
+    seeds: Annotated[int, typer.Option(help="Training seeds: 0, 1, ...")] = 3,
+    config: Annotated[str, typer.Option(help="The configuration of every seed.")] = "configs/nano-long.yaml",
+    overrides: Overrides = None,
+) -> None:
+    """The README's numbers: several training seeds of the demo's stages, the reactive agent (T = 1) trained beside each.
+
+    Example: tracer1 reproduce --out runs/reproduce
+    """
+    from tracer1.recipes.reproduce import headline
+    from tracer1.recipes.reproduce import reproduce as run_reproduce
+
+    for line in headline(run_reproduce(config, out, range(seeds), overrides or [], say)):
+        typer.echo(line)
+    typer.echo(f"kept in {out}/results.json")
+
+
+@app.command()
 def check(config: Annotated[str, typer.Argument(help="A YAML file.")], overrides: Overrides = None) -> None:
     """Pre-flight in seconds, without a GPU: config, data, gold plans, tokens, disk, batch arithmetic.
 

@@ -55,14 +55,7 @@ def demo(config: Config, say: Say) -> dict[str, Any]:
         "protocol": protocol(config),
         "stages": [],
     }
-    lives: dict[str, LiveResult] = {}
-    for name in STAGES:
-        if name != "base":
-            say(f"Training {name}: {getattr(config, name).arithmetic()}")
-            clock.run(f"train {name}", lambda name=name: stage_with_progress(config, run, name))
-        lives[name], entry = clock.run(f"evaluate {name}", lambda name=name: evaluate_stage(config, run, name))
-        results["stages"].append(entry)
-        say(describe(entry))
+    lives, results["stages"] = run_stages(config, run, STAGES, clock, say)
     results["gains"] = {
         "live_stage1_minus_base": gain(lives["stage1"], lives["base"]).to_json(),
         "live_stage2_minus_stage1": gain(lives["stage2"], lives["stage1"]).to_json(),
@@ -79,6 +72,22 @@ def demo(config: Config, say: Say) -> dict[str, Any]:
     write_json(run / "results.json", results)
     build_report([run], run / "report.html")
     return results
+
+
+def run_stages(
+    config: Config, run: Path, names: Sequence[str], clock: Clock, say: Say
+) -> tuple[dict[str, LiveResult], list[dict[str, Any]]]:
+    """Train what is to be trained and evaluate each stage, in order."""
+    lives: dict[str, LiveResult] = {}
+    entries: list[dict[str, Any]] = []
+    for name in names:
+        if name != "base":
+            say(f"Training {name}: {getattr(config, name).arithmetic()}")
+            clock.run(f"train {name}", lambda name=name: stage_with_progress(config, run, name))
+        lives[name], entry = clock.run(f"evaluate {name}", lambda name=name: evaluate_stage(config, run, name))
+        entries.append(entry)
+        say(describe(entry))
+    return lives, entries
 
 
 def ensure_data(config: Config, say: Say) -> None:
@@ -99,6 +108,7 @@ def ensure_data(config: Config, say: Say) -> None:
                 )
             say(f"Recorded {report.kept} {split} episodes, {report.steps} steps, in {report.seconds:.0f} s ({report.failed} not kept).")
         if not Path(windows).exists():
+            say(f"Cutting {split} windows ...")
             made = make_windows(folder, windows, config.plan.horizon, config.plan.history, config.plan.prompt_version)
             say(f"{made.windows} windows in {windows}.")
 

@@ -26,7 +26,7 @@ from tracer1.recipes.run import prepare, write_json
 from tracer1.tools.agents import make_tool_agent
 from tracer1.training.reward_fn import GroundedScorer, Scorer, TrajectoryScorer
 from tracer1.training.trl_backend import make_trainer, train_grpo
-from tracer1.training.warmup import run_warmup
+from tracer1.training.warmup import STATE, run_warmup
 from tracer1.training.warmup_data import WarmupSource
 
 Row = dict[str, Any]
@@ -72,7 +72,7 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
         def on_step(row: Row) -> None:
             figures = {"reward": row["reward"], "no signal": row["zero_signal_groups"], "KL": row["kl"]}
             note = ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if v is not None)
-            tick(row["step"] // settings.updates_per_batch, settings.steps, f"{note}, {row['rss_mb']:.0f} MB")
+            tick(row["step"], settings.steps, f"{note}, {row['rss_mb']:.0f} MB")
 
         return train_stage(config, run, name, on_step)
 
@@ -176,6 +176,7 @@ def train_base(config: Config, run: Path, on_step: OnStep) -> Path:
         write_json(folder / SEEN, sorted(source.quoted()))
 
     publish(out, write)
+    (run / STATE).unlink(missing_ok=True)  # the base is made: removing it is how one asks for another
     return out
 
 

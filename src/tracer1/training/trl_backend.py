@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import time
@@ -23,6 +24,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from tracer1.config import StageSettings
 from tracer1.models.qwen3vl import suppressed_tokens
+from tracer1.training.records import forget_after
 from tracer1.training.reward_fn import RewardFunction, Scorer, text_of
 
 Row = dict[str, Any]
@@ -31,10 +33,11 @@ COMPLETE = "complete"  # written into a checkpoint after everything else: a chec
 
 def grpo_config(settings: StageSettings, out: Path, seed: int, suppress: Sequence[int]) -> GRPOConfig:
     """Table 4 as TRL's settings; the flags set here against TRL's defaults are those under which its loss is the paper's."""
+    updates = updates_per_step(settings)
     return GRPOConfig(
         output_dir=str(out),
         seed=seed,
-        max_steps=settings.steps * settings.updates_per_batch * settings.epochs_per_batch,  # TRL counts optimiser updates
+        max_steps=settings.steps * updates,
         per_device_train_batch_size=settings.micro_batch,
         gradient_accumulation_steps=settings.sequences_per_update // settings.micro_batch,
         generation_batch_size=settings.prompts_per_batch * settings.rollouts,
@@ -67,10 +70,15 @@ def grpo_config(settings: StageSettings, out: Path, seed: int, suppress: Sequenc
         logging_steps=1,
         report_to=list(settings.report_to) or "none",
         disable_tqdm=True,
-        save_steps=settings.save_every * settings.updates_per_batch,
+        save_steps=settings.save_every * updates,
         save_total_limit=settings.keep_checkpoints,
         dataloader_pin_memory=False,
     )
+
+
+def updates_per_step(settings: StageSettings) -> int:
+    """Optimiser updates, which TRL calls steps, in one of our steps."""
+    return settings.updates_per_batch * settings.epochs_per_batch
 
 
 def _vllm(settings: StageSettings) -> Row:
@@ -88,10 +96,13 @@ def _vllm(settings: StageSettings) -> Row:
 class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
     """GRPOTrainer that refills silent groups and records rollouts."""
 
-    def __init__(self, *args: Any, scorer: Scorer, stage: str, rollouts: Path, refill_rounds: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, scorer: Scorer, stage: str, updates: int, rollouts: Path, refill_rounds: int, **kwargs: Any
+    ) -> None:
         self.reward_function = RewardFunction(scorer)
         super().__init__(*args, reward_funcs=[self.reward_function], **kwargs)
-        self.scorer, self.stage, self.rollouts_file, self.refill_rounds = scorer, stage, rollouts, refill_rounds
+        self.scorer, self.stage, self.updates = scorer, stage, updates
+        self.rollouts_file, self.refill_rounds = rollouts, refill_rounds
         self.seconds: dict[str, float] = {}
         self.refill_counts = (0, 0)
         self._rows: list[Row] = []
@@ -152,7 +163,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
             for row, completion, score, advantage in zip(inputs, completions, self.reward_function.last, advantages, strict=True):
                 line = {
                     "stage": self.stage,
-                    "step": self.state.global_step,
+                    "step": self.state.global_step // self.updates,  # done before this one
                     "prompt": f"{row['episode_id']}#{row['step']}",
                     "completion": text_of(completion),
                     "overall": score.overall,
@@ -173,26 +184,34 @@ def _with_images(row: Row) -> list[Row]:
 
 
 class Recorder(TrainerCallback):  # type: ignore[misc]
-    """One line of metrics a step, and the mark that makes a checkpoint whole."""
+    """One line of metrics a step, over its ``updates``, and the mark that makes a checkpoint whole."""
 
-    def __init__(self, metrics: Path, stage: str, on_step: Callable[[Row], None]) -> None:
-        self.metrics, self.stage, self.on_step = metrics, stage, on_step
+    def __init__(self, metrics: Path, stage: str, updates: int, on_step: Callable[[Row], None]) -> None:
+        self.metrics, self.stage, self.updates, self.on_step = metrics, stage, updates, on_step
         self.trainer: PlanTrainer | None = None
         self.process = psutil.Process()
         self.began = time.perf_counter()
+        self.logs: list[Row] = []  # of the updates of this step
 
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.began = time.perf_counter()
+        if state.global_step % self.updates == 0:
+            self.began, self.logs = time.perf_counter(), []
 
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: Row | None = None, **kwargs: Any) -> None:
-        if not logs or "reward" not in logs or self.trainer is None:
+    def on_log(
+        self, args: Any, state: TrainerState, control: TrainerControl, logs: Row | None = None, **kwargs: Any
+    ) -> None:
+        if not logs or "loss" not in logs or self.trainer is None:  # the summary at the end is no update
             return
+        self.logs.append(dict(logs))
+        if state.global_step % self.updates:
+            return
+        logs = _means(self.logs)
         scores = self.trainer.reward_function.last
         silent, refilled = self.trainer.refill_counts
         row = {
             "stage": self.stage,
-            "step": state.global_step,
-            "reward": logs["reward"],
+            "step": state.global_step // self.updates,
+            "reward": logs.get("reward"),
             "reward_std": logs.get("reward_std"),
             "terms": _mean_terms([s.terms for s in scores]),
             "unscored": sum(s.overall is None for s in scores),
@@ -217,6 +236,13 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
 
+def _means(logs: Sequence[Row]) -> dict[str, float]:
+    """The mean of each figure over the updates that have it: rewards come once a step, losses with every update."""
+    names = sorted({name for log in logs for name in log})
+    values = {n: [v for log in logs if isinstance(v := log.get(n), int | float) and math.isfinite(v)] for n in names}
+    return {name: sum(found) / len(found) for name, found in values.items() if found}
+
+
 def _mean_terms(terms: Sequence[Any]) -> dict[str, float]:
     names = sorted({name for t in terms for name in t})
     return {name: sum(float(t[name]) for t in terms if name in t) / sum(name in t for t in terms) for name in names}
@@ -238,7 +264,7 @@ def train_grpo(
     out = run / "trainer" / stage
     metrics, rollouts = run / "metrics.jsonl", run / "rollouts.jsonl"
     checkpoint = newest_checkpoint(out)
-    done = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    done = int(checkpoint.name.split("-")[1]) // updates_per_step(settings) if checkpoint else 0
     forget_after(metrics, stage, done, offset=0)
     forget_after(rollouts, stage, done, offset=1)
     trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step)
@@ -260,7 +286,8 @@ def make_trainer(
     if settings.freeze_vision:
         for parameter in model.model.visual.parameters():
             parameter.requires_grad_(False)
-    recorder = Recorder(run / "metrics.jsonl", stage, on_step)
+    updates = updates_per_step(settings)
+    recorder = Recorder(run / "metrics.jsonl", stage, updates, on_step)
     trainer = PlanTrainer(
         model=model,
         processing_class=processor,
@@ -269,6 +296,7 @@ def make_trainer(
         callbacks=[recorder],
         scorer=scorer,
         stage=stage,
+        updates=updates,
         rollouts=run / "rollouts.jsonl",
         refill_rounds=int(settings.skip_solved),
     )
@@ -283,20 +311,3 @@ def newest_checkpoint(out: Path) -> Path | None:
             return Path(last)
         shutil.rmtree(last)
     return None
-
-
-def forget_after(path: Path, stage: str, step: int, offset: int) -> None:
-    """Drop this stage's lines that a resumed run will write again, and a half-written last line."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if row.get("stage") != stage or row["step"] + offset <= step:
-            kept.append(line + "\n")
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)

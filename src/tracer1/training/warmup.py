@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from tracer1.config import WarmupSettings
+from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import open_image
+from tracer1.training.records import forget_after
 from tracer1.training.warmup_data import Example, Telling, WarmupSource
 
 IGNORED = -100
+STATE = "warmup_state.pt"
 
 
 class Collator:
@@ -77,13 +80,13 @@ def completion_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
     target = labels[:, 1:]
     mask = target != IGNORED
     logits = model.lm_head(hidden[:, :-1][mask])
-    return F.cross_entropy(logits.float(), target[mask])
+    return cross_entropy(logits.float(), target[mask])
 
 
 def batches(source: WarmupSource, settings: WarmupSettings, seed: int, first_step: int) -> Iterator[tuple[int, list[Example]]]:
     """(step, examples) from ``first_step`` on; the drill first, then windows with a share of drill mixed in."""
     far = Telling(settings.augment, settings.loose, settings.continuation, settings.horizon, settings.history)
-    near = Telling(1.0, settings.loose, 0.0, 1, settings.history)
+    near = Telling(1.0, settings.loose, 0.0, 1, min(1, settings.history))
     for step in range(first_step, settings.drill_steps + settings.steps):
         rng = random.Random(f"{seed}/{step}")
         if step < settings.drill_steps:
@@ -121,13 +124,17 @@ def run_warmup(
         lr=settings.lr,
         betas=(0.9, 0.98),
     )
-    state_file = out / "warmup_state.pt"
+    state_file = out / STATE
     first_step = 0
     if state_file.exists():
         state = torch.load(state_file, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        try:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(f"{state_file} is of another model or other data; remove it to begin anew") from error
         first_step = state["step"]
+    forget_after(out / "metrics.jsonl", "warmup", first_step, offset=1)
     collate = Collator(processor)
     model.train()
     out.mkdir(parents=True, exist_ok=True)
@@ -138,15 +145,14 @@ def run_warmup(
                 group["lr"] = learning_rate(step, settings)
             with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
                 loss = completion_loss(model, collate(examples))
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad()
             row = {"step": step, "loss": loss.item(), "grad_norm": norm.item(), "seconds": time.monotonic() - started}
             on_step(row)
-            if step % 20 == 0:
-                metrics.write(json.dumps(row) + "\n")
-                metrics.flush()
+            metrics.write(json.dumps({"stage": "warmup", **row}) + "\n")
+            metrics.flush()
             if (step + 1) % settings.save_every == 0:
                 _save(state_file, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
     model.eval()

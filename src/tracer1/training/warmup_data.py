@@ -108,7 +108,7 @@ def retell(
 
     def swap(text: str) -> str:
         for old, new in swaps.items():
-            text = _whole(old).sub(lambda _, new=new: new, text)
+            text = _whole(old).sub(new.replace("\\", r"\\"), text)
         return text
 
     def tell(instruction: str) -> str:

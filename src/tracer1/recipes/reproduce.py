@@ -1,0 +1,104 @@
+"""The README's numbers: three training seeds of the demo's two stages, and a reactive agent (T = 1) trained beside each.
+
+Everything is kept under ``OUT/seed-N`` and ``OUT/reactive-N``; started again, it goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tracer1.config import Config, load_config
+from tracer1.recipes.demo import Clock, Say, describe, ensure_data, evaluate_stage, gain, protocol, run_stages
+from tracer1.recipes.evaluate import live, load_planner, null_agents, summary
+from tracer1.recipes.intervals import Estimate, mean
+from tracer1.recipes.live import LiveResult
+from tracer1.recipes.run import prepare, write_json
+from tracer1.recipes.train import stage_with_progress
+
+
+def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> dict[str, Any]:
+    """Run ``path`` once for every seed; returns and writes ``OUT/results.json`` with a mean and a spread over the seeds."""
+
+    def configured(name: str, seed: int, *more: str) -> Config:
+        data = out / "data"
+        return load_config(
+            path,
+            [
+                f"output_dir={out / name}",
+                f"data.episodes={data}",
+                f"data.train={data}/train.parquet",
+                f"data.heldout={data}/heldout.parquet",
+                *overrides,
+                f"seed={seed}",
+                *more,
+            ],
+        )
+
+    shared = configured("base", 0)
+    run = prepare(shared)
+    clock = Clock(out / "minutes.json")
+    clock.run("record", lambda: ensure_data(shared, say))
+    base_live, base = clock.run("evaluate base", lambda: evaluate_stage(shared, run, "base"))
+    say(describe(base))
+    nulls = clock.run("null agents", lambda: null_agents(shared, run))
+    by_seed: list[dict[str, Any]] = []
+    for seed in seeds:
+        config = configured(f"seed-{seed}", seed)
+        lives, entries = clock.run(f"seed {seed}", lambda config=config: run_stages(config, prepare(config), ("stage1", "stage2"), Clock(Path(config.output_dir) / "minutes.json"), say))
+        short = configured(f"reactive-{seed}", seed, "plan.horizon=1", f"data.train={out}/data/train-1.parquet", f"data.heldout={out}/data/heldout-1.parquet")
+        reactive = clock.run(f"reactive {seed}", lambda short=short: train_reactive(short, say))
+        by_seed.append(
+            {
+                "seed": seed,
+                "stages": entries,
+                "reactive": summary(reactive),
+                "live_stage2_minus_base": gain(lives["stage2"], base_live).to_json(),
+                "live_stage2_minus_stage1": gain(lives["stage2"], lives["stage1"]).to_json(),
+                "live_stage2_minus_reactive": gain(lives["stage2"], reactive).to_json(),
+            }
+        )
+        say(f"seed {seed}: reactive agent (T = 1) live {reactive.success.value:.0%}")
+    results = {
+        "tasks": list(shared.evaluation.tasks),
+        "seeds_per_task": shared.evaluation.seeds_per_task,
+        "protocol": protocol(shared),
+        "base": base,
+        "null_agents": nulls,
+        "seeds": by_seed,
+        "mean": {
+            "base": base["live_success"],
+            "stage1": over_seeds([s["stages"][0]["live_success"] for s in by_seed]),
+            "stage2": over_seeds([s["stages"][1]["live_success"] for s in by_seed]),
+            "reactive": over_seeds([s["reactive"]["live_success"] for s in by_seed]),
+        },
+        "minutes": clock.minutes,
+    }
+    write_json(out / "results.json", results)
+    return results
+
+
+def train_reactive(config: Config, say: Say) -> LiveResult:
+    """The same two stages with T = 1, in training and in acting."""
+    run = prepare(config)
+    ensure_data(config, say)
+    for name in ("stage1", "stage2"):
+        stage_with_progress(config, run, name)
+    return live(load_planner(run / "checkpoints" / "stage2", config), config, run, "stage2")
+
+
+def over_seeds(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, spread and the values themselves: with three seeds the values say more than an interval."""
+    estimate: Estimate = mean(values)
+    return {"mean": round(estimate.value, 4), "lowest": min(values), "highest": max(values), "values": list(values)}
+
+
+def headline(results: dict[str, Any]) -> Sequence[str]:
+    """The last words."""
+    means = results["mean"]
+    lines = [f"live success, mean of {len(results['seeds'])} seeds (lowest to highest):", f"  base {means['base']:.0%}"]
+    for name in ("stage1", "stage2", "reactive"):
+        m = means[name]
+        lines.append(f"  {name} {m['mean']:.0%} ({m['lowest']:.0%} to {m['highest']:.0%})")
+    return lines
