@@ -39,7 +39,7 @@ class Collator:
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """``input_ids``, ``labels``, ``attention_mask``, ``mm_token_type_ids`` (B, L); ``pixel_values`` (patches, dim)."""
-        ids_B, labels_B, images = [], [], []
+        ids_B, labels_B, images = [], [], []  # noqa: N806
         for example in examples:
             paths = [p["image"] for m in example.messages for p in m["content"] if p["type"] == "image"]
             patches = [self._image(path) for path in paths]

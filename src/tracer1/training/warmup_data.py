@@ -71,9 +71,9 @@ def copied_strings(episodes: Sequence[Episode]) -> list[tuple[str, ...]]:
     ]
 
 
-def _whole(text: str) -> re.Pattern[str]:
-    """The text standing by itself, not inside a longer word."""
-    return re.compile(r"(?<![A-Za-z0-9])" + re.escape(text) + r"(?![A-Za-z0-9])")
+def _whole(*texts: str) -> re.Pattern[str]:
+    """Any of the texts, the first where several fit, standing by itself and not inside a longer word."""
+    return re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(map(re.escape, texts)) + r")(?![A-Za-z0-9])")
 
 
 def invented(like: str, rng: random.Random) -> str:
@@ -106,10 +106,8 @@ def retell(
     """The example for step ``t`` (0-based). ``root`` is the store's folder, or None for a text-only example."""
     swaps = {s: invented(s, rng) for s in copied if not s.isdigit() or f'"{s}"' in episode.goal} if rng.random() < telling.augment else {}
 
-    def swap(text: str) -> str:
-        for old, new in swaps.items():
-            text = _whole(old).sub(new.replace("\\", r"\\"), text)
-        return text
+    def swap(text: str) -> str:  # all at once: one string's replacement may be another string
+        return _whole(*swaps).sub(lambda found: swaps[found.group()], text) if swaps else text
 
     def tell(instruction: str) -> str:
         parsed: Instruction = parse_instruction(instruction)
