@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tracer1.config import Config
 from tracer1.data.store import read_episodes
@@ -23,7 +23,9 @@ from tracer1.recipes.run import prepare, write_json
 from tracer1.recipes.train import stage_with_progress
 from tracer1.recipes.windows import make_windows
 from tracer1.report.html import build_report
+from tracer1.tools.agents import make_tool_agent
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 STAGES = ("base", "stage1", "stage2")
 
@@ -35,9 +37,10 @@ class Clock:
         self.file = file
         self.minutes: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
-    def run(self, phase: str, work: Callable[[], Any]) -> Any:
+    def run(self, phase: str, work: Callable[..., T], *args: Any) -> T:
+        """``work(*args)``, its time added to the phase's."""
         started = time.monotonic()
-        result = work()
+        result = work(*args)
         self.minutes[phase] = round(self.minutes.get(phase, 0.0) + (time.monotonic() - started) / 60, 2)
         write_json(self.file, self.minutes)
         return result
@@ -83,8 +86,8 @@ def run_stages(
     for name in names:
         if name != "base":
             say(f"Training {name}: {getattr(config, name).arithmetic()}")
-            clock.run(f"train {name}", lambda name=name: stage_with_progress(config, run, name))
-        lives[name], entry = clock.run(f"evaluate {name}", lambda name=name: evaluate_stage(config, run, name))
+            clock.run(f"train {name}", stage_with_progress, config, run, name)
+        lives[name], entry = clock.run(f"evaluate {name}", evaluate_stage, config, run, name)
         entries.append(entry)
         say(describe(entry))
     return lives, entries
@@ -168,8 +171,8 @@ def tool_agents(config: Config, say: Say, sample: int = 60) -> dict[str, Any]:
     assert config.data.episodes is not None
     folder = Path(config.data.episodes) / "heldout"
     episodes = list(read_episodes(folder))
-    report = grounding_report(episodes[:: max(1, len(episodes) // sample)], folder, ("dom", "ocr"))
-    return dict(report)
+    agents = [make_tool_agent(name) for name in ("dom", "ocr")]
+    return grounding_report(episodes[:: max(1, len(episodes) // sample)], folder, agents)
 
 
 def protocol(config: Config) -> dict[str, str]:

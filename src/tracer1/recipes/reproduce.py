@@ -46,9 +46,14 @@ def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[st
     by_seed: list[dict[str, Any]] = []
     for seed in seeds:
         config = configured(f"seed-{seed}", seed)
-        lives, entries = clock.run(f"seed {seed}", lambda config=config: run_stages(config, prepare(config), ("stage1", "stage2"), Clock(Path(config.output_dir) / "minutes.json"), say))
-        short = configured(f"reactive-{seed}", seed, "plan.horizon=1", f"data.train={out}/data/train-1.parquet", f"data.heldout={out}/data/heldout-1.parquet")
-        reactive = clock.run(f"reactive {seed}", lambda short=short: train_reactive(short, say))
+        lives, entries = clock.run(f"seed {seed}", seed_stages, config, say)
+        one_step = (
+            "plan.horizon=1",
+            f"data.train={out}/data/train-1.parquet",
+            f"data.heldout={out}/data/heldout-1.parquet",
+        )
+        short = configured(f"reactive-{seed}", seed, *one_step)
+        reactive = clock.run(f"reactive {seed}", train_reactive, short, say)
         by_seed.append(
             {
                 "seed": seed,
@@ -77,6 +82,12 @@ def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[st
     }
     write_json(out / "results.json", results)
     return results
+
+
+def seed_stages(config: Config, say: Say) -> tuple[dict[str, LiveResult], list[dict[str, Any]]]:
+    """Both stages of one seed, with the minutes of each kept in its own run."""
+    clock = Clock(Path(config.output_dir) / "minutes.json")
+    return run_stages(config, prepare(config), ("stage1", "stage2"), clock, say)
 
 
 def train_reactive(config: Config, say: Say) -> LiveResult:
