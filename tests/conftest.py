@@ -13,6 +13,8 @@ from PIL import Image
 from tracer1.data.store import EpisodeStore
 from tracer1.types import Action, Element, Episode, EpisodeStep, Point
 
+pytest_plugins = ("nano_planner",)
+
 # Shared machines stall; a slow example is no failure.
 settings.register_profile("tracer1", deadline=None, max_examples=50)
 settings.load_profile("tracer1")

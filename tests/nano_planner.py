@@ -1,0 +1,118 @@
+"""A planner of a few thousand weights and the toy episodes it is made from, built once a session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tracer1.data.store import EpisodeStore, write_episodes
+from tracer1.plan.prompt import PROMPTS
+from tracer1.types import Episode, EpisodeStep
+
+if TYPE_CHECKING:
+    from tracer1.config import NanoModelSettings
+    from tracer1.training.warmup_data import WarmupSource
+
+PROMPT = PROMPTS["brief-1"]
+SEEDS = 12  # of each of the four toy tasks
+
+
+@dataclass(frozen=True)
+class Nano:
+    """A saved planner, and what it was made from."""
+
+    folder: Path
+    settings: NanoModelSettings
+    tokenizer: Any
+    store: EpisodeStore
+    episodes: list[Episode]
+    source: WarmupSource
+    windows: Path  # a Parquet file
+
+
+async def play(images: Path, task: str, seed: int, store: EpisodeStore) -> Episode:
+    """One episode of the toy form as its own oracle plays it."""
+    from tracer1.envs.toy import ToyForm
+    from tracer1.tools.dom import DomToolAgent
+
+    env, agent = ToyForm(images), DomToolAgent()
+    goal, seen = await env.reset(task, seed)
+    steps: list[EpisodeStep] = []
+    terminated = False
+    while not terminated:
+        step = env.gold()[0]
+        action = agent.act(step.instruction, seen)
+        assert seen.screenshot is not None
+        assert seen.elements is not None
+        boxes = [e.box for e in seen.elements if f"'{e.name}' {e.role}" in step.instruction]
+        steps.append(
+            EpisodeStep(
+                f"images/{Path(seen.screenshot).name}",
+                seen.size,
+                step.abstraction,
+                step.instruction,
+                action,
+                boxes[0] if action.action_type == "click" else None,
+                status=step.status,
+                elements=store.put_elements(seen.elements),
+            )
+        )
+        transition = await env.step(action)
+        seen, terminated = transition.observation, transition.terminated
+    assert transition.reward == 1.0
+    return Episode(f"toy/{task}/{seed}", "toy", "web", goal, "train", tuple(steps), labels={"task": task})
+
+
+@pytest.fixture(scope="session")
+def toy_store(tmp_path_factory: pytest.TempPathFactory) -> EpisodeStore:
+    """48 episodes of the toy form."""
+    from tracer1.envs.toy import TASKS
+
+    store = EpisodeStore(tmp_path_factory.mktemp("toy") / "episodes")
+
+    async def record() -> list[Episode]:
+        jobs = [(task, seed) for seed in range(SEEDS) for task in TASKS]
+        return [await play(store.directory / "images", task, seed, store) for task, seed in jobs]
+
+    write_episodes(store.directory, asyncio.run(record()))
+    return store
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Sums come out the same every time, and a busy machine is not made busier."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def nano(toy_store: EpisodeStore, one_thread: None) -> Nano:
+    """An untrained planner, hidden size 32, in a folder of its own."""
+    from tracer1.config import NanoModelSettings
+    from tracer1.data.store import read_episodes
+    from tracer1.models.nano import build_model, save_planner
+    from tracer1.models.tokenizer import build_tokenizer
+    from tracer1.recipes.windows import make_windows
+    from tracer1.training.warmup_data import WarmupSource
+
+    settings = NanoModelSettings(
+        hidden=32, layers=2, heads=2, vision_hidden=32, vision_layers=1, vision_heads=2, pieces=60, word_episodes=4
+    )
+    episodes = list(read_episodes(toy_store.directory))
+    source = WarmupSource(episodes, PROMPT, str(toy_store.directory))
+    tokenizer = build_tokenizer(source.templates(), source.strings(), settings.pieces, settings.word_episodes)
+    folder = toy_store.directory.parent / "planner"
+    folder.mkdir()
+    save_planner(build_model(settings, tokenizer, seed=0), tokenizer, folder)
+    windows = toy_store.directory.parent / "train.parquet"
+    make_windows(toy_store.directory, windows, 3, 2, "brief-1")
+    return Nano(folder, settings, tokenizer, toy_store, episodes, source, windows)
