@@ -79,10 +79,12 @@
     for (let n = e.previousSibling; n; n = n.previousSibling) {
       if (n.nodeType === Node.TEXT_NODE && clean(n.data)) return label(n.data);
       if (n.nodeType !== Node.ELEMENT_NODE) continue;
-      if (n.matches("label, b, span, th, td") && shown(n)) return label(shown(n));
+      if (n.matches("label, b, span, div, th, td") && shown(n)) return label(shown(n));
       break;
     }
-    return "";
+    const around = e.closest(".field, .ui-entry");
+    const written = around && around.querySelector(".label, .ui-label");
+    return written ? label(shown(written)) : "";
   }
   const choiceName = (e) => {
     if (e.labels && e.labels[0]) return clean(e.labels[0].textContent);
@@ -95,9 +97,10 @@
     [".ui-datepicker-prev, .ui-datepicker-next", "arrow", (e) => (e.matches(".ui-datepicker-prev") ? "previous" : "next"), false],
     [".ui-spinner-button", "arrow", (e) => (e.matches(".ui-spinner-up") ? "up" : "down"), false],
     [".ui-datepicker-calendar td a", "day", shown, true],
-    ["[role=tab].ui-accordion-header, h3", "section", shown, true],
-    ["[role=tab], .ui-tabs-anchor", "tab", shown, true],
+    [".ui-accordion-header, h3", "section", shown, true],
+    [".ui-tabs-anchor", "tab", shown, true],
     [".ui-menu-item > .ui-menu-item-wrapper, .ui-menu-item > div", "menu item", shown, true],
+    ["#contact a", "link", (e) => label(shown(e.closest(".property").querySelector(".property-name"))), true],
     [".ui-tabs-nav li", null],
     [".email-thread", "email", (e) => shown(e.querySelector(".email-sender")), true],
     [".email-reply", "button", () => "Reply", true],
@@ -113,7 +116,7 @@
     ["svg rect", "shape", () => "rectangle", false],
     ["svg circle", "shape", () => "circle", false],
     ["svg polygon, svg path", "shape", () => "triangle", false],
-    ["button, input[type=submit], input[type=button], .final", "button", (e) => shown(e) || clean(e.value), true],
+    ["button, input[type=submit], input[type=button], .final, .ui-submit", "button", (e) => shown(e) || clean(e.value), true],
     ["input[type=checkbox]", "checkbox", choiceName, true],
     ["input[type=radio]", "radio button", choiceName, true],
     ["textarea", "text area", fieldName, true],

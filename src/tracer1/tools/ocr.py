@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -35,6 +35,7 @@ Mask: TypeAlias = NDArray[np.uint8]  # (height, width), 0 or 1
 READ_WIDTH: Final = 480  # smaller screenshots are enlarged to this width before they are read
 ENOUGH: Final = 0.6  # how alike (0..1) a text must be to the name that was asked for
 CACHE_VERSION: Final = 1  # of what is kept under an image's hash
+RECENT: Final = 256  # pictures kept in memory
 
 
 # ---- what the pixels show --------------------------------------------------------------------------------------------
@@ -94,6 +95,7 @@ class OcrToolAgent:
     def __init__(self, side: int = 640, cache: Path | str | None = None) -> None:
         self._side = side
         self._cache = Cache(str(cache or Path.home() / ".cache" / "tracer1" / "ocr"))
+        self._recent: dict[str, Seen] = {}
 
     def act(self, instruction: str, observation: Observation) -> Action:
         """The action for ``instruction``, points as fractions.
@@ -113,29 +115,36 @@ class OcrToolAgent:
         """Everything readable in the screenshot; ToolAgentError when it is missing or broken."""
         if observation.screenshot is None:
             raise ToolAgentError("the ocr agent needs a screenshot and was given none")
-        return _seen(observation.screenshot, self._read)
+        try:
+            data = Path(observation.screenshot).read_bytes()
+            key = hashlib.sha256(data).hexdigest()
+            if key not in self._recent:
+                pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        except (OSError, UnidentifiedImageError) as error:
+            raise ToolAgentError(f"{observation.screenshot}: not a readable image ({error}); take it again") from error
+        if key not in self._recent:
+            while len(self._recent) >= RECENT:
+                self._recent.pop(next(iter(self._recent)))
+            self._recent[key] = see(pixels, lambda body: self._read(key, body))
+        return self._recent[key]
 
-    def _read(self, data: bytes, pixels: Pixels) -> tuple[TextLine, ...]:
-        key = (hashlib.sha256(data).hexdigest(), pixels.shape[0], self._side, READ_WIDTH, CACHE_VERSION)
-        rows = self._cache.get(key)
+    def _read(self, key: str, body: Pixels) -> list[TextLine]:
+        place = (key, body.shape[0], self._side, READ_WIDTH, CACHE_VERSION)
+        rows = self._cache.get(place)
         if rows is None:
-            rows = [(line.text, line.box, line.score) for line in read_lines(pixels, self._side)]
-            self._cache.set(key, rows)
-        return tuple(TextLine(text, tuple(box), score) for text, box, score in rows)
+            rows = [(line.text, line.box, line.score) for line in read_lines(body, self._side)]
+            self._cache.set(place, rows)
+        return [TextLine(text, tuple(box), score) for text, box, score in rows]
 
 
-@lru_cache(maxsize=256)
-def _seen(path: str, read: Callable[[bytes, Pixels], tuple[TextLine, ...]]) -> Seen:
-    try:
-        data = Path(path).read_bytes()
-        pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise ToolAgentError(f"{path}: not a readable image ({error}); record the screenshot again") from error
+def see(pixels: Pixels, read: Callable[[Pixels], list[TextLine]] | None = None) -> Seen:
+    """All that a picture shows. ``read`` gives the text lines of the picture below its banner."""
     top = banner_height(pixels)
     body = pixels[top:]
-    lines = tuple(TextLine(line.text, _shift(line.box, top), line.score) for line in read(data, body))
+    texts = (read or read_lines)(body)
+    lines = tuple(TextLine(line.text, _shift(line.box, top), line.score) for line in texts)
     unit = float(np.median([line.box[3] - line.box[1] for line in lines])) if lines else pixels.shape[0] / 16
-    drawn = find_shapes(body, unit, [_shift(line.box, -top) for line in lines])
+    drawn = find_shapes(body, unit, [line.box for line in texts])
     shapes = tuple(Shape(shape.kind, _shift(shape.box, top)) for shape in drawn)
     blue = tuple(_is_blue(pixels, line.box) for line in lines)
     return Seen((pixels.shape[1], pixels.shape[0]), float(top), lines, shapes, unit, blue)
@@ -161,14 +170,17 @@ def _engine(side: int) -> Any:
 
 
 def read_lines(pixels: Pixels, side: int = 640) -> list[TextLine]:
-    """The text lines of a picture, boxes in its pixels. Small pictures are enlarged first."""
+    """The text lines of a picture, boxes in its pixels. Small ones are enlarged first. ToolAgentError on failure."""
     if min(pixels.shape[:2]) < 8:
         return []
     factor = max(1.0, READ_WIDTH / pixels.shape[1])
     size = (round(pixels.shape[1] * factor), round(pixels.shape[0] * factor))
     enlarged = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-    with _reading:
-        found = _engine(side)(np.ascontiguousarray(enlarged[:, :, ::-1]))
+    try:
+        with _reading:
+            found = _engine(side)(np.ascontiguousarray(enlarged[:, :, ::-1]))
+    except (RuntimeError, ValueError, OSError, cv2.error) as error:
+        raise ToolAgentError(f"the text reader failed on a {size[0]} x {size[1]} picture: {error}") from error
     if found.boxes is None:
         return []
     return [
@@ -402,20 +414,22 @@ def _text_areas(seen: Seen, name: str | None) -> list[Box]:
     areas = [s.box for s in seen.of("area")]
     if areas:
         return areas
-    lowest = max((line.box[3] for line in seen.lines), default=seen.top)  # an area without outline: the blank below
-    return [(0.0, lowest, float(seen.size[0]), float(seen.size[1]))]
+    edges = sorted([seen.top, *(line.box[3] for line in seen.lines)])  # one without an outline: the tallest blank
+    ends = [min((line.box[1] for line in seen.lines if line.box[1] >= e), default=seen.size[1]) for e in edges]
+    top, bottom = max(zip(edges, ends, strict=True), key=lambda band: band[1] - band[0])
+    return [(0.0, top, float(seen.size[0]), float(bottom))]
 
 
 def _days(seen: Seen, name: str | None) -> list[Box]:
-    """A calendar's days: where the number is written, else where the grid of the others says that it must be."""
+    """A calendar's days: where the grid of all numbers says that one must be, else where it is written."""
     written = {line.text: line.box for line in seen.lines if line.text.isdigit() and 1 <= int(line.text) <= 31}
     if name is None:
         return list(written.values())
-    if name in written or not name.isdigit():
-        return [written[name]] if name in written else []
+    if not name.isdigit():
+        return []
     guess = _day_from_grid({int(text): centre(box) for text, box in written.items()}, int(name))
     if guess is None:
-        return []
+        return [written[name]] if name in written else []
     half = seen.unit / 2
     return [(guess[0] - half, guess[1] - half, guess[0] + half, guess[1] + half)]
 

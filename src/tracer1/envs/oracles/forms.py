@@ -81,8 +81,78 @@ def click_option(screen: Screen) -> Moves:
     yield screen.click("radio list, chosen", "button", "Submit")
 
 
+def multi_layouts(screen: Screen) -> Moves:
+    genre, director, year = screen.match(r"Search for (.+) movies directed by (.+) from year (\d+)\.")
+    wanted = {"Genre": genre, "Movie Genre": genre, "Director": director, "Director Name": director}
+    fields = [(e.name, wanted.get(e.name, year)) for e in screen.all("field")]
+    state = "empty"
+    for number, (name, text) in enumerate(fields, 1):
+        yield screen.click(f"movie form, {state}", "field", name)
+        yield screen.type(f"movie form, field {number} active", text)
+        state = f"field {number} filled"
+    yield screen.click_on("movie form, filled", screen.all("button")[0])
+
+
+def read_table_2(screen: Screen) -> Moves:
+    cells = screen.texts()
+    table = dict(zip(cells[::2], cells[1::2], strict=False))
+    names = [e.name for e in screen.all("field")]
+    state = "empty"
+    for number, name in enumerate(names, 1):
+        yield screen.click(f"table form, {state}", "field", name)
+        yield screen.type(f"table form, field {number} active", table[name])
+        state = f"field {number} filled"
+    yield screen.click("table form, filled", "button", "Submit")
+
+
+def odd_or_even(screen: Screen) -> Moves:
+    state = "none marked"
+    for row, number in enumerate([int(text) for text in screen.texts() if text.lstrip("-").isdigit()], 1):
+        parity = "Odd" if number % 2 else "Even"
+        yield screen.click(f"number rows, {state}", "button", parity, nth=row)
+        state = "some marked"
+    yield screen.click("number rows, ready", "button", "Submit")
+
+
+def guess_number(screen: Screen) -> Moves:
+    low, high = 0, 9
+    state = "waiting"
+    while low <= high:
+        guess = (low + high) // 2
+        yield screen.click(f"guess form, {state}", "field")
+        if state != "waiting":
+            yield screen.press(f"guess form, {state}, active", "ctrl+a")
+        yield screen.type("guess form, field active", str(guess))
+        yield screen.click("guess form, filled", "button", "Submit")
+        if any("higher" in text for text in screen.texts()):
+            low, state = guess + 1, "go higher"
+        else:
+            high, state = guess - 1, "go lower"
+
+
+def use_autocomplete(screen: Screen) -> Moves:
+    start, end = (*screen.quoted(), "")[:2]
+    yield screen.click("tag form, empty", "field")
+    yield screen.type("tag form, field active", start)
+    for _ in range(6):
+        fitting = [e for e in screen.all("menu item") if e.name.startswith(start) and e.name.endswith(end)]
+        if fitting:
+            break
+        yield screen.scroll("tag form, suggestions, none fits", "down")
+    yield screen.click_on("tag form, suggestions", fitting[0])
+    yield screen.click("tag form, filled", "button", "Submit")
+
+
 def copy_paste(screen: Screen) -> Moves:
-    yield screen.click("copy form, start", "text area")
+    yield from _copy(screen, 1)
+
+
+def copy_paste_2(screen: Screen) -> Moves:
+    yield from _copy(screen, ORDINALS[screen.match(r"from the (\w+) text area")[0]])
+
+
+def _copy(screen: Screen, area: int) -> Moves:
+    yield screen.click("copy form, start", "text area", nth=area)
     yield screen.press("copy form, area active", "ctrl+a")
     yield screen.press("copy form, selected", "ctrl+c")
     yield screen.click("copy form, copied", "field")
