@@ -1,0 +1,246 @@
+"""The documents say what is: the tree, the commands, the paths, the settings and the equations."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from tracer1.actions import ACTIONS
+from tracer1.cli import app
+from tracer1.config import StageSettings, config_keys, load_config
+from tracer1.rewards import grounded, trajectory
+
+ROOT = Path(__file__).parents[1]
+README, METHOD, DEVIATIONS, LOG = (
+    ROOT / name for name in ("README.md", "docs/METHOD.md", "docs/DEVIATIONS.md", "docs/LOG.md")
+)
+DOCUMENTS = (README, METHOD, DEVIATIONS, LOG, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
+MADE_BY_RUNS = ("runs/", "data/episodes", "data/train")  # outputs of the commands that the documents show
+TOP = {p.name for p in ROOT.iterdir()} | {"models"}
+
+WrongUsage = typer.BadParameter.__mro__[1]  # the base of every parsing error, from whichever click typer brings
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def text(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+def quoted(document: Path) -> list[str]:
+    """What stands between single backticks, outside of code blocks."""
+    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", FENCE.sub("", text(document)))]
+
+
+def commands(document: Path) -> list[str]:
+    """Every line or quotation that calls ``tracer1``."""
+    lines = [line for block in FENCE.findall(text(document)) for line in block.splitlines()]
+    return [c.strip() for c in [*lines, *quoted(document)] if c.strip().startswith("tracer1 ")]
+
+
+# ---- the tree --------------------------------------------------------------------------------------------------------
+
+
+def tree() -> list[str]:
+    """The files of README's tree, in its order, as paths below src/tracer1."""
+    block = text(README).partition("<!-- tree:begin -->")[2].partition("<!-- tree:end -->")[0]
+    files, folders = [], [""]
+    for line in block.splitlines():
+        if not line.startswith("  "):
+            continue
+        depth = (len(line) - len(line.lstrip())) // 2
+        name, _, purpose = line.strip().partition(" ")
+        folders[depth:] = [folders[depth - 1] + name] if name.endswith("/") else []
+        if not name.endswith("/"):
+            assert purpose.strip(), f"{name} has no line of purpose"
+            files.append(folders[depth - 1] + name)
+    return files
+
+
+def test_the_tree_lists_every_file_once() -> None:
+    package = ROOT / "src" / "tracer1"
+    there = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and not (path.name == "__init__.py" and not path.stat().st_size)
+    }
+    listed = tree()
+    assert sorted(listed) == sorted(set(listed)), "README's tree lists a file twice"
+    assert not there - set(listed), "add a line for each to README's tree"
+    assert not set(listed) - there, "README's tree lists files that are not there"
+
+
+def test_imports_point_up_the_tree() -> None:
+    order = [file for file in tree() if file.endswith(".py")]
+    package = ROOT / "src" / "tracer1"
+    names = {f"tracer1.{f.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}": f for f in order}
+    wrong = []
+    for file in order:
+        modules = re.findall(r"^\s*from (tracer1[\w.]*) import", text(package / file), re.MULTILINE)
+        below = [names[m] for m in modules if m in names and order.index(names[m]) > order.index(file)]
+        wrong += [f"{file} imports {other}, which stands below it" for other in below]
+    assert not wrong
+
+
+# ---- commands and paths ----------------------------------------------------------------------------------------------
+
+
+def parse(command: str) -> None:
+    """Let the command line read ``command`` as if it were typed, without running it."""
+    words = shlex.split(command, comments=True)[1:]
+    command_line = typer.main.get_command(app)
+    context = command_line.context_class(command_line, info_name="tracer1")
+    while hasattr(command_line, "resolve_command"):
+        name, command_line, words = command_line.resolve_command(context, words)
+        if not words:
+            return  # a command named without arguments is a name
+        parent, context = context, command_line.context_class(command_line, info_name=name, parent=context)
+    command_line.make_context(name, words, parent=parent)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_every_command_parses(document: Path) -> None:
+    for command in commands(document):
+        try:
+            parse(command)
+        except WrongUsage as error:
+            raise AssertionError(f"{document.name}: `{command}`: {error.format_message()}") from error
+
+
+def test_the_command_check_can_fail() -> None:
+    assert len(commands(README)) > 10
+    wrong_kind = "tracer1 data record amiga --tasks a --out b"
+    for wrong in ("tracer1 fly", "tracer1 act --model", "tracer1 demo --fast", wrong_kind):
+        with pytest.raises(WrongUsage):
+            parse(wrong)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_every_make_target_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", text(ROOT / "Makefile"), re.MULTILINE))
+    named = re.findall(r"(?:^|`)make ([a-z]+)", text(document), re.MULTILINE)
+    assert set(named) <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_every_path_exists(document: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text(document)) if "://" not in link]
+    missing = [link for link in links if not (document.parent / link).exists()]
+    words = {word.rstrip(":,") for code in quoted(document) for word in code.split()}
+    paths = {word for word in words if "/" in word and word.split("/")[0] in TOP and not word.startswith(MADE_BY_RUNS)}
+    assert not missing + sorted(path for path in paths if not (ROOT / path).exists())
+
+
+def test_the_path_check_can_see() -> None:
+    assert "src/tracer1/rewards/terms.py" in quoted(METHOD)
+    assert "configs/tracer1-8b.yaml" in quoted(README)
+
+
+# ---- the method ------------------------------------------------------------------------------------------------------
+
+
+def rows(document: Path, heading: str) -> list[list[str]]:
+    """The cells of the table whose first column is headed ``heading``."""
+    _, _, table = text(document).partition(f"\n| {heading} |")
+    lines = table.partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+
+
+def test_every_equation_names_its_file_and_functions() -> None:
+    found = rows(METHOD, "equation")
+    assert [row[0] for row in found] == [f"Eq. {n}" for n in range(1, 11)]
+    for equation, _, file, functions in found:
+        tree = ast.parse(text(ROOT / file.strip("`")))
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        assert {name.strip("` |") for name in functions.split(",")} <= defined, equation
+
+
+def test_every_named_function_is_in_the_file_named_with_it() -> None:
+    """Where a file and a name stand together, "`src/.../nano.py`, `build_model`", the file defines the name."""
+    pairs = re.findall(r"`(src/[\w/]+\.py)`, `([\w.]+)`", " ".join(text(METHOD).split()))
+    assert len(pairs) >= 8
+    for file, name in pairs:
+        assert re.search(rf"\b(?:def|class) {name.split('.')[-1]}\b", text(ROOT / file)), f"{name} is not in {file}"
+
+
+def test_the_action_space_is_whole() -> None:
+    listed = {row[0].strip("`"): row for row in rows(METHOD, "action")}
+    assert list(listed) == list(ACTIONS)
+    for name, spec in ACTIONS.items():
+        assert listed[name][1] == ", ".join(spec.platforms)
+        assert listed[name][2] == ", ".join([*spec.required, *(f"{optional}?" for optional in spec.optional)])
+
+
+def test_every_constant_of_the_rewards_is_told() -> None:
+    said = {"none": None, "no": False, "yes": True}
+    listed = {row[0].strip("`"): row for row in rows(METHOD, "field")}
+    for column, name in enumerate(("paper", "prototype"), 1):
+        profile = trajectory.PROFILES[name]
+        assert set(listed) == set(profile.__slots__)
+        for field, row in listed.items():
+            if row[column] == "unused":
+                continue
+            value = getattr(profile, field)
+            shown = said[row[column]] if row[column] in said else row[column]
+            assert shown == value if isinstance(value, str | None) else float(shown) == value, (name, field)
+    stage_2 = text(METHOD).partition("## 5.")[2].partition("## 6.")[0]
+    assert all(f"`{field}`" in stage_2 for field in grounded.PAPER.__slots__)
+
+
+def test_every_setting_of_a_stage_is_told() -> None:
+    section = text(METHOD).partition("## 4.")[2].partition("## 5.")[0]
+    assert not [name for name in StageSettings.model_fields if f"`{name}`" not in section]
+
+
+def test_table_4_names_settings_of_trl() -> None:
+    adapter = text(ROOT / "src/tracer1/training/trl_backend.py")
+    for row in rows(METHOD, "Table 4"):
+        for name in re.findall(r"`(\w+)`", row[3].partition("; `tracer1")[0]):
+            assert re.search(rf"\b{name}\b", adapter), f"{name} is not set in trl_backend.py"
+
+
+@pytest.mark.parametrize("document", [README, METHOD, DEVIATIONS], ids=lambda d: d.name)
+def test_every_setting_exists(document: Path) -> None:
+    known = set(config_keys())
+    sections = {key.partition(".")[0] for key in known if "." in key}
+    named = {
+        c for c in quoted(document) if re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)+", c) and c.partition(".")[0] in sections
+    }
+    assert named <= known
+
+
+def test_every_deviation_has_a_setting_or_says_none() -> None:
+    known = set(config_keys())
+    cells = [line[1:-1].split("|")[-1].strip() for line in text(DEVIATIONS).splitlines() if line.startswith("| ")]
+    settings = [cell for cell in cells if cell not in ("setting", "none")]
+    assert len(settings) > 20
+    assert {name.strip("` ") for cell in settings for name in cell.split(",")} <= known
+
+
+def test_the_base_is_as_weak_as_is_told() -> None:
+    warmup = load_config(ROOT / "configs/nano-base.yaml").warmup
+    assert (warmup.loose, round(1 - warmup.continuation, 9)) == (0.5, 0.4), "README.md and DEVIATIONS.md say otherwise"
+    for document in (README, DEVIATIONS):
+        told = " ".join(text(document).split())
+        assert "half of" in told
+        assert "with probability 0.4 after every step" in told
+
+
+def test_sections_that_docstrings_name_are_there() -> None:
+    headings = set(re.findall(r"^## (\d+)\.", text(METHOD), re.MULTILINE))
+    for path in (ROOT / "src").rglob("*.py"):
+        named = re.findall(r"METHOD(?:\.md)? section (\d+)", text(path))
+        assert set(named) <= headings, path.name
+
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("document", "name"), [(README, "results"), (LOG, "measured")], ids=["README", "LOG"])
+def test_measured_numbers_have_one_place(document: Path, name: str) -> None:
+    marks = re.findall(rf"<!-- {name}:(begin|end) -->", text(document))
+    assert marks == ["begin", "end"]
