@@ -24,10 +24,11 @@ from playwright.async_api import Browser as Chromium
 from playwright.async_api import CDPSession, Page, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
+from tracer1.coordinates import convert, pixels
 from tracer1.data.store import write_atomic
 from tracer1.envs.server import PageServer
 from tracer1.errors import ActionError, EnvironmentFailure, SetupError, UsageError
-from tracer1.types import FRACTION, Action, Element, Observation, Point, Size, Transition
+from tracer1.types import Action, Element, Observation, Point, Size, Transition
 
 VIEWPORT: Final[Size] = (160, 210)  # CSS pixels; every task is laid out for it
 BROWSERS: Final = ("chromium-headless-shell", "chromium")
@@ -343,13 +344,12 @@ class MiniWobEnv:
 
 
 def _pixels(point: Point | None) -> tuple[float, float]:
-    """CSS pixels of a point given in fractions, kept inside the page."""
+    """CSS pixels of a point in any frame, kept inside the page."""
     if point is None:
         raise ActionError("the action needs a point")
-    if point.frame != FRACTION:
-        raise ActionError(f"the browser takes points as fractions, not in {point.frame.name}; convert it first")
+    at = convert(point, pixels(VIEWPORT))
     width, height = VIEWPORT
-    return min(max(point.x * width, 0.0), width - 0.5), min(max(point.y * height, 0.0), height - 0.5)
+    return min(max(at.x, 0.0), width - 0.5), min(max(at.y, 0.0), height - 0.5)
 
 
 def _wheel(direction: str | None) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tracer1.coordinates import inside
 from tracer1.data.store import EpisodeStore
 from tracer1.errors import InstructionError, ToolAgentError
 from tracer1.tools.instruction import POINTING, parse_instruction
@@ -84,7 +85,7 @@ def _try(
     except ToolAgentError:
         tally.unscored += 1
         return
-    hit = point is not None and box[0] <= point.x <= box[2] and box[1] <= point.y <= box[3]
+    hit = point is not None and inside(point, box)
     tally.steps.update(groups)
     if hit:
         tally.hits.update(groups)

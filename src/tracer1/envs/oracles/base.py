@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tracer1.coordinates import inside
 from tracer1.errors import InstructionError
 from tracer1.tools.dom import DomToolAgent, find_element, reading_order
 from tracer1.tools.instruction import Instruction, render_instruction
-from tracer1.types import Action, Box, Element, Env, Observation, Point, Status
+from tracer1.types import Action, Box, Element, Env, Observation, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ async def demonstrate(env: Env, oracle: Oracle, task: str, seed: int) -> Demonst
             instruction = render_instruction(move.instruction)
             action = agent.act(instruction, screen.observation)
             box = None if move.target is None else move.target.box
-            if box is not None and not _inside(action.point, box):
+            if box is not None and (action.point is None or not inside(action.point, box)):
                 raise InstructionError(f"{instruction!r} leads to another element than the oracle's")
             transition = await env.step(action)
             status: Status = "done" if transition.terminated else "not done"
@@ -141,7 +142,3 @@ async def demonstrate(env: Env, oracle: Oracle, task: str, seed: int) -> Demonst
     except InstructionError as error:
         return Demonstration(task, seed, goal, tuple(steps), 0.0, str(error))
     return Demonstration(task, seed, goal, tuple(steps), 0.0, "the oracle ended before the task did")
-
-
-def _inside(point: Point | None, box: Box) -> bool:
-    return point is not None and box[0] <= point.x <= box[2] and box[1] <= point.y <= box[3]
