@@ -106,7 +106,7 @@ class ToyForm:
             seen = f"form, {filled} of {len(page.wanted)} filled in"
             if focus != name:
                 steps.append(Step(seen, "click", f"click the '{name}' field"))
-            steps.append(Step(f"{seen}, {name} has the focus", "type", f"type '{text}' in the '{name}' field"))
+            steps.append(Step(f"{seen}, a field has the focus", "type", f"type '{text}' in the '{name}' field"))
             filled, focus = filled + 1, name
         steps.append(Step("form, ready", "click", f"click the '{page.button}' button", "done"))
         return tuple(steps)
