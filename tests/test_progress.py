@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from itertools import count
 
 import pytest
 from rich.console import Console
@@ -15,14 +16,23 @@ def run(console: Console, steps: int = 3) -> None:
             tick(i + 1, steps, f"reward {i / 10:.1f} [bold]")
 
 
-def test_plain_lines_elsewhere_than_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by two seconds whenever it is asked."""
+    monkeypatch.setattr(module.time, "monotonic", count(0.0, 2.0).__next__)
+
+
+@pytest.mark.usefixtures("clock")
+def test_plain_lines_elsewhere_than_on_a_terminal() -> None:
     out = io.StringIO()
     run(Console(file=out, width=60))
-    assert out.getvalue() == "recording [miniwob] ...\nrecording [miniwob]: 3/3, 0 s, reward 0.2 [bold]\n"
-    monkeypatch.setattr(module, "EVERY", 0.0)
+    assert out.getvalue().splitlines() == [
+        "recording [miniwob] ...",
+        "recording [miniwob]: 3/3, 6 s, reward 0.2 [bold]",  # five seconds have gone by since the beginning
+    ]
     out = io.StringIO()
-    run(Console(file=out, width=60))
-    assert len(out.getvalue().splitlines()) == 4
+    run(Console(file=out, width=60), steps=10)
+    assert len(out.getvalue().splitlines()) == 5
 
 
 def test_a_bar_on_a_terminal() -> None:
@@ -43,4 +53,4 @@ def test_an_error_passes_through_and_the_last_line_is_said() -> None:
 
     with pytest.raises(KeyError):
         fail()
-    assert out.getvalue().endswith("work: 1/9, 0 s\n")
+    assert out.getvalue().splitlines()[-1].startswith("work: 1/9, ")

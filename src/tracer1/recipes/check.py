@@ -19,10 +19,11 @@ from tracer1.coordinates import smart_resize
 from tracer1.data.inspect import image_size
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import read_rows, row_to_window, windows_store
-from tracer1.errors import DataError, FrameError, SetupError, ToolAgentError, UsageError
+from tracer1.errors import DataError, FrameError, SetupError, UsageError
 from tracer1.plan.text import render_plan
 from tracer1.rewards.terms import repetitions
 from tracer1.rewards.trajectory import score_trajectory
+from tracer1.tools.agents import make_tool_agent
 from tracer1.types import Plan, Size, Window
 
 PATCH, MERGE = 16, 2  # Qwen3-VL: a patch of 16 pixels, 2 x 2 patches a token
@@ -267,18 +268,11 @@ def _browser(config: Config) -> list[CheckItem]:
 
 
 def _tool_agent(config: Config) -> CheckItem:
-    from tracer1.tools.agents import make_tool_agent
-
-    settings = config.tool_agent
     try:
-        agent = make_tool_agent(settings.name, **settings.options)
-    except ImportError as error:
-        return CheckItem(
-            "tool agent", False, f"{settings.name}: {error.name} is not installed", "pip install 'tracer1[all]'"
-        )
-    except (UsageError, SetupError, ToolAgentError) as error:
+        agent = make_tool_agent(config.tool_agent.name, **config.tool_agent.options)
+    except (UsageError, SetupError) as error:
         return CheckItem("tool agent", False, *split_remedy(error))
-    return CheckItem("tool agent", True, f"{agent.name}")
+    return CheckItem("tool agent", True, agent.name)
 
 
 def split_remedy(error: Exception) -> tuple[str, str]:
