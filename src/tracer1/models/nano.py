@@ -15,9 +15,14 @@ from tracer1.config import NanoModelSettings
 from tracer1.models.qwen3vl import make_processor
 
 
-def build_model(settings: NanoModelSettings, tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3VLForConditionalGeneration:
-    """A randomly initialised planner. Matrices are drawn with standard deviation ``settings.init_std``: Hugging Face's 0.02 suits a
-    width of thousands, not of 128, and slows the forming of copying heads."""
+def build_model(
+    settings: NanoModelSettings, tokenizer: PreTrainedTokenizerFast, seed: int
+) -> Qwen3VLForConditionalGeneration:
+    """A randomly initialised planner.
+
+    Matrices are drawn with standard deviation ``settings.init_std``: Hugging Face's 0.02 suits a width of thousands,
+    not of 128, and slows the forming of copying heads.
+    """
     torch.manual_seed(seed)
     head_dim = settings.hidden // settings.heads
     third = head_dim // 6
@@ -75,4 +80,6 @@ def save_planner(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTo
     make_processor(tokenizer).save_pretrained(out)
     # Our class is Qwen3VLProcessor less its video half; whoever has torchvision loads the whole one.
     file = out / "processor_config.json"
-    file.write_text(file.read_text(encoding="utf-8").replace("PilQwen3VLProcessor", "Qwen3VLProcessor"), encoding="utf-8")
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("PilQwen3VLProcessor", "Qwen3VLProcessor"), encoding="utf-8"
+    )

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer, PreTrainedTokenizerFast, Qwen3VLProcessor
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen3VLProcessor,
+)
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.processing_utils import ProcessorMixin
 
@@ -18,9 +26,14 @@ from tracer1.types import Message
 
 
 class PilQwen3VLProcessor(Qwen3VLProcessor):  # type: ignore[misc]
-    """Qwen3-VL's processor for text and images alone: transformers' own asks for a video processor, and that for torchvision."""
+    """Qwen3-VL's processor for text and images alone.
 
-    def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **kwargs: Any) -> None:
+    transformers' own asks for a video processor, and that for torchvision.
+    """
+
+    def __init__(
+        self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None, **kwargs: Any
+    ) -> None:
         self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
         self.vision_start_token, self.vision_end_token = "<|vision_start|>", "<|vision_end|>"
         self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
@@ -49,22 +62,37 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> PilQwen3VLProcessor:
 
 def load_processor(path: str | Path) -> Any:
     """transformers' own processor where torchvision is installed, else the same without its video half."""
-    if importlib.util.find_spec("torchvision"):
-        return AutoProcessor.from_pretrained(path)
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    images = Qwen2VLImageProcessorPil.from_pretrained(path)
+    with _loading(path):
+        if importlib.util.find_spec("torchvision"):
+            return AutoProcessor.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        images = Qwen2VLImageProcessorPil.from_pretrained(path)
     return PilQwen3VLProcessor(images, tokenizer, chat_template=tokenizer.chat_template)
 
 
 def load_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Any:
-    """A vision-language model in evaluation mode, from a folder or a hub name."""
+    """A vision-language model in evaluation mode, from a folder or a hub name; SetupError when none can be loaded."""
+    with _loading(path):
+        return AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval()
+
+
+@contextmanager
+def _loading(path: str | Path) -> Iterator[None]:
+    """Turn what transformers says of a folder that it cannot load into one line."""
+    remedy = "name a Hugging Face model folder, such as models/nano-base or a run's checkpoints/stage2"
     if Path(path).exists() and not (Path(path) / "config.json").exists():
-        raise SetupError(f"{path} holds no config.json; name a Hugging Face model folder, such as a run's checkpoints/stage2")
-    return AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval()
+        raise SetupError(f"{path} holds no config.json; {remedy}")
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        raise SetupError(f"{path}: no planner can be loaded: {str(error).splitlines()[0]}; {remedy}") from error
 
 
 def suppressed_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """Special tokens a planner must never write: vision placeholders in a completion break the position ids of every engine."""
+    """Special tokens a planner must never write.
+
+    Vision placeholders in a completion break the position ids of every engine.
+    """
     keep = {tokenizer.eos_token_id}
     return [i for i in tokenizer.all_special_ids + _vision_ids(tokenizer) if i not in keep]
 
@@ -83,8 +111,14 @@ def open_image(path: str) -> Image.Image:
         raise DataError(f"{path}: not a readable image ({error}); record or convert this episode again") from error
 
 
+def image_paths(prompt: Sequence[Message]) -> list[str]:
+    """The images of a prompt, in order."""
+    parts = (part for m in prompt if isinstance(m["content"], list) for part in m["content"])
+    return [part["image"] for part in parts if part["type"] == "image"]
+
+
 class LocalPlanner:
-    """A planner in this process (the Model protocol): greedy by default, in batches, sampled when a temperature is given."""
+    """A planner in this process (the Model protocol), in batches: greedy, or sampled when a temperature is given."""
 
     def __init__(
         self,
@@ -118,10 +152,18 @@ class LocalPlanner:
             completions += self._batch(prompts[start : start + self.batch_size])
         return completions
 
+    def inputs(self, prompts: Sequence[Sequence[Message]]) -> Any:
+        """What the model is given for a batch: ids and masks (B, L), padded on the left; pixels (patches, dim).
+
+        Raises DataError for an image that cannot be read.
+        """
+        apply = self.processor.apply_chat_template
+        text = [apply(list(prompt), add_generation_prompt=True, tokenize=False) for prompt in prompts]
+        images = [[self._image(path) for path in image_paths(prompt)] for prompt in prompts]
+        return self.processor(text=text, images=images if any(images) else None, padding=True, return_tensors="pt")
+
     def _batch(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
-        text = [self.processor.apply_chat_template(list(p), add_generation_prompt=True, tokenize=False) for p in prompts]
-        images = [[self._image(part["image"]) for m in p if isinstance(m["content"], list) for part in m["content"] if part["type"] == "image"] for p in prompts]
-        inputs = self.processor(text=text, images=images if any(images) else None, padding=True, return_tensors="pt")
+        inputs = self.inputs(prompts)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             output = self.model.generate(**inputs, **self.options)
         new = output[:, inputs["input_ids"].shape[1] :]

@@ -2,12 +2,12 @@
 
 Three kinds of token, in the order in which text is cut:
 
-1. *Boilerplate* of the plan dialect (``", "action": {"action_type": "`` ...) as added tokens. The text is unchanged, a plan is 2.5 times
-   shorter, and the model spends its capacity on what varies.
+1. *Boilerplate* of the plan dialect (``", "action": {"action_type": "`` ...) as added tokens. The text is unchanged, a
+   plan is 2.5 times shorter, and the model spends its capacity on what varies.
 2. *Template words* ("the", "field", "Submit") whole, with and without the space before them.
-3. *Pieces* of one to three characters, by byte-pair merges that never take in the space before a word, so that a string has the same
-   tokens after a space, a quotation mark or a line break. Copying a name from the task is then a plain copy of tokens; with a GPT-2
-   vocabulary ``ada`` and `` ada`` differ and a nano model never learns it.
+3. *Pieces* of one to three characters, by byte-pair merges that never take in the space before a word, so that a string
+   has the same tokens after a space, a quotation mark or a line break. Copying a name from the task is then a plain copy
+   of tokens; with a GPT-2 vocabulary ``ada`` and `` ada`` differ and a nano model never learns it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ WORD = Regex(r" ?\p{L}+|\d| ?[^\s\p{L}\d]|\s")
 
 
 def boilerplate() -> tuple[str, ...]:
-    """The fixed text between a rendered plan's varying parts, found by rendering two plans rather than by repeating the format."""
+    """The fixed text between a rendered plan's varying parts.
+
+    It is found by rendering two plans rather than by repeating the format.
+    """
     from tracer1.plan.text import render_plan
     from tracer1.types import Plan, Step
 
@@ -52,7 +55,9 @@ def boilerplate() -> tuple[str, ...]:
     def step(status: str) -> Step:
         return Step(mark, mark, mark, status)  # type: ignore[arg-type]
 
-    plans = [Plan((step("not done"), step(last)), mark, first_number=7) for last in ("not done", "done")]  # cut short, and whole
+    plans = [
+        Plan((step("not done"), step(last)), mark, first_number=7) for last in ("not done", "done")
+    ]  # cut short, and whole
     parts = {part for plan in plans for chunk in render_plan(plan).split(mark) for part in _split_numbers(chunk)}
     return tuple(sorted((p for p in parts if len(p) > 1), key=lambda p: (-len(p), p)))
 
@@ -68,7 +73,10 @@ def _split_numbers(chunk: str) -> Iterable[str]:
 
 
 def template_words(texts: Iterable[str], min_episodes: int) -> list[str]:
-    """Words (with their leading space) that occur in at least ``min_episodes`` of the texts: the language of the tasks, not their names."""
+    """Words (with their leading space) that occur in at least ``min_episodes`` of the texts.
+
+    They are the language of the tasks, not the names in them.
+    """
     split = pre_tokenizers.Split(WORD, "isolated")
     seen: Counter[str] = Counter()
     for text in texts:
@@ -76,11 +84,14 @@ def template_words(texts: Iterable[str], min_episodes: int) -> list[str]:
     return sorted(word for word, n in seen.items() if n >= min_episodes and len(word) > 1)
 
 
-def build_tokenizer(templates: Sequence[str], strings: Sequence[str], pieces: int, min_episodes: int) -> PreTrainedTokenizerFast:
+def build_tokenizer(
+    templates: Sequence[str], strings: Sequence[str], pieces: int, min_episodes: int
+) -> PreTrainedTokenizerFast:
     """Build the tokenizer.
 
     Args:
-        templates: one text per episode (its prompts and plans) with its copied strings removed; the source of template words.
+        templates: one text per episode (its prompts and plans) with its copied strings removed; the source of template
+            words.
         strings: copied strings; the source of the byte-pair pieces.
         pieces: how many merged pieces to learn.
         min_episodes: a word is a template word if that many texts hold it.
@@ -88,10 +99,14 @@ def build_tokenizer(templates: Sequence[str], strings: Sequence[str], pieces: in
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     learner = Tokenizer(models.BPE())
-    learner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(r"\p{L}+|\d|[^\p{L}\d]"), "isolated"), byte_level])
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(r"\p{L}+|\d|[^\p{L}\d]"), "isolated"), byte_level]
+    )
     learner.train_from_iterator(
         strings,
-        trainers.BpeTrainer(vocab_size=len(alphabet) + pieces, initial_alphabet=alphabet, max_token_length=3, show_progress=False),
+        trainers.BpeTrainer(
+            vocab_size=len(alphabet) + pieces, initial_alphabet=alphabet, max_token_length=3, show_progress=False
+        ),
     )
     learnt = json.loads(learner.to_str())["model"]
     vocab: dict[str, int] = dict(learnt["vocab"])
