@@ -6,8 +6,8 @@ Three kinds of token, in the order in which text is cut:
    plan is 2.5 times shorter, and the model spends its capacity on what varies.
 2. *Template words* ("the", "field", "Submit") whole, with and without the space before them.
 3. *Pieces* of one to three characters, by byte-pair merges that never take in the space before a word, so that a string
-   has the same tokens after a space, a quotation mark or a line break. Copying a name from the task is then a plain copy
-   of tokens; with a GPT-2 vocabulary ``ada`` and `` ada`` differ and a nano model never learns it.
+   has the same tokens after a space, a quotation mark or a line break. Copying a name from the task is then a plain
+   copy of tokens; with a GPT-2 vocabulary ``ada`` and `` ada`` differ and a nano model never learns it.
 """
 
 from __future__ import annotations
