@@ -97,9 +97,17 @@ def test_tokens_are_those_of_the_template_and_of_the_image(
 def test_without_a_model_the_rest_is_still_checked(checked: Callable[..., dict[str, CheckItem]]) -> None:
     items = checked()
     assert not items["model"].ok
+    assert items["model"].detail.endswith("model: no such folder, and not in the Hugging Face cache")
     assert "hf download" in items["model"].remedy
     assert not items["train prompt tokens"].ok
     assert items["train gold plans"].ok
+
+
+def test_a_folder_without_a_model(tmp_path: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
+    (tmp_path / "model").mkdir()
+    item = checked()["model"]
+    assert not item.ok
+    assert "model: not a model folder: " in item.detail
 
 
 def test_missing_data_are_named_or_will_be_recorded(
@@ -112,6 +120,8 @@ def test_missing_data_are_named_or_will_be_recorded(
     item = checked(absent, "data.record={tasks: [login-user, enter-text], episodes_per_task: 3}")["train data"]
     assert item.ok
     assert "2 tasks x 3 episodes will be recorded first" in item.detail
+    later = checked(f"data.heldout={tmp_path}/no.parquet", "data.record={tasks: [a], heldout_per_task: 9}")
+    assert "1 tasks x 9 episodes will be recorded first" in later["heldout data"].detail
 
 
 def test_missing_and_corrupt_images_are_named_by_row(

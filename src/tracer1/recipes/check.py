@@ -75,7 +75,9 @@ def _model(settings: ModelSettings) -> tuple[Any, CheckItem]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(settings.path, local_files_only=True)
     except (OSError, ValueError) as error:
-        detail = f"{settings.path}: not a model folder, nor in the Hugging Face cache ({str(error).splitlines()[0]})"
+        detail = f"{settings.path}: no such folder, and not in the Hugging Face cache"
+        if Path(settings.path).exists():
+            detail = f"{settings.path}: not a model folder: {str(error).splitlines()[0]}"
         remedy = f"fetch it with `hf download {settings.path}`, or make a base with `tracer1 train --stage warmup`"
         return None, CheckItem("model", False, detail, remedy)
     if not tokenizer.chat_template:
@@ -119,7 +121,8 @@ def _data(config: Config, tokenizer: Any) -> Iterator[CheckItem]:
             continue
         if not Path(file).exists() and config.data.record is not None:
             record = config.data.record
-            told = f"{len(record.tasks)} tasks x {record.episodes_per_task} episodes will be recorded first"
+            episodes = record.episodes_per_task if name == "train" else record.heldout_per_task
+            told = f"{len(record.tasks)} tasks x {episodes} episodes will be recorded first"
             yield CheckItem(f"{name} data", True, f"{file} is not there: {told}")
             continue
         rows = _Rows(config, tokenizer)
