@@ -284,7 +284,11 @@ class MiniWobEnv:
 
     async def _capture(self) -> bytes:
         assert self._session is not None
-        reply = await self._session.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
+        options: dict[str, Any] = {"format": "png", "optimizeForSpeed": True}
+        if self._scale != 1:
+            width, height = VIEWPORT
+            options["clip"] = {"x": 0, "y": 0, "width": width, "height": height, "scale": self._scale}
+        reply = await self._session.send("Page.captureScreenshot", options)
         return base64.b64decode(reply["data"])
 
     def _keep(self, png: bytes) -> str:
