@@ -1,4 +1,7 @@
-"""The command line: argument parsing only. Exit codes: 0 success, 1 failure, 2 wrong usage; one line on stderr says what and what to do."""
+"""The command line: argument parsing only.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage; one line on stderr says what and what to do.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,11 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from tracer1.errors import TraceR1Error, UsageError
-
-if TYPE_CHECKING:
-    from tracer1.config import Config
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 data = typer.Typer(no_args_is_help=True, help="Record demonstrations, cut them into training windows, look at data.")
@@ -36,7 +36,9 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as [b]key=
 
 
 @app.callback()
-def main_options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False) -> None:
+def main_options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+) -> None:
     """TraceR1: planners that look ahead.
 
     Train a vision-language planner to forecast its next T steps before it acts, and let it act.
@@ -70,7 +72,9 @@ def tasks_of(text: str) -> list[str]:
 
 @app.command()
 def demo(
-    quick: Annotated[bool, typer.Option("--quick", help="A few minutes: fewer episodes, steps and seeds; proves that it runs.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few minutes: fewer episodes, steps and seeds; proves that it runs.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="The run directory (default runs/demo).")] = None,
     config: Annotated[str, typer.Option(help="The configuration to run.")] = DEMO_CONFIG,
 ) -> None:
@@ -84,7 +88,12 @@ def demo(
 
     settings = list(QUICK) if quick else []
     if out is not None:
-        settings += [f"output_dir={out}", f"data.episodes={out}/data", f"data.train={out}/data/train.parquet", f"data.heldout={out}/data/heldout.parquet"]
+        settings += [
+            f"output_dir={out}",
+            f"data.episodes={out}/data",
+            f"data.train={out}/data/train.parquet",
+            f"data.heldout={out}/data/heldout.parquet",
+        ]
     resolved = load_config(config, settings)
     results = run_demo(resolved, say)
     for line in headline(results):
@@ -98,7 +107,9 @@ def train(
     overrides: Overrides = None,
     stage: Annotated[Literal["warmup", "1", "2", "both"], typer.Option(help="What to run.")] = "both",
     engine: Annotated[Literal["trl"], typer.Option(help="The training engine.")] = "trl",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build everything up to the first step and print the plan.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build everything up to the first step and print the plan.")
+    ] = False,
 ) -> None:
     """Train a planner. Always resumes the run in its output directory.
 
@@ -124,7 +135,7 @@ def reproduce(
     config: Annotated[str, typer.Option(help="The configuration of every seed.")] = "configs/nano-long.yaml",
     overrides: Overrides = None,
 ) -> None:
-    """The README's numbers: several training seeds of the demo's stages, the reactive agent (T = 1) trained beside each.
+    """The README's numbers: several training seeds of both stages, the reactive agent (T = 1) trained beside each.
 
     Example: tracer1 reproduce --out runs/reproduce
     """
@@ -164,7 +175,9 @@ def report(items: Iterable[Any], fail: bool = True) -> None:
     failed = 0
     for item in items:
         mark = typer.style("ok  ", fg="green") if item.ok else typer.style("FAIL", fg="red")
-        typer.echo(f"{mark} {item.name}: {item.detail}" + (f"  -> {item.remedy}" if not item.ok and item.remedy else ""))
+        typer.echo(
+            f"{mark} {item.name}: {item.detail}" + (f"  -> {item.remedy}" if not item.ok and item.remedy else "")
+        )
         failed += not item.ok
     if failed and fail:
         raise typer.Exit(1)
@@ -269,7 +282,10 @@ def report_command(
 
 
 @app.command()
-def view(run: Annotated[Path, typer.Argument(help="A run directory.")], port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 8765) -> None:
+def view(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    port: Annotated[int, typer.Option(help="On 127.0.0.1.")] = 8765,
+) -> None:
     """The report, served and kept up to date while the run goes on.
 
     Example: tracer1 view runs/demo
@@ -301,7 +317,9 @@ def record(
     from tracer1.recipes.record import record_miniwob
 
     with progress("recording") as tick:
-        made = record_miniwob(tasks_of(tasks), episodes, seed, out, scale=scale, pages=pages, split=split, progress=tick)
+        made = record_miniwob(
+            tasks_of(tasks), episodes, seed, out, scale=scale, pages=pages, split=split, progress=tick
+        )
     typer.echo(f"{made.kept} episodes, {made.steps} steps in {out} ({made.failed} not kept) in {made.seconds:.0f} s")
     for task, count in made.tasks.items():
         for failed, why in count.failures.items():

@@ -1,6 +1,7 @@
-"""The plan-act loop (METHOD.md section 1): observe, forecast T steps, let the tool agent do the first, look, plan again.
+"""The plan-act loop (METHOD section 1): observe, forecast T steps, let the tool agent do the first, look, plan again.
 
-Many pages move in lock-step so that one batch of prompts serves them all; a page that finishes takes the next episode at once.
+Many pages move in lock-step so that one batch of prompts serves them all; a page that finishes takes the next episode
+at once.
 """
 
 from __future__ import annotations
@@ -56,7 +57,15 @@ class Live:
 
     def close(self, ending: Ending, where: str = "", reward: float = 0.0) -> Rollout:
         return Rollout(
-            self.task, self.seed, self.goal, tuple(self.turns), reward, reward > 0, ending, where, time.monotonic() - self.started
+            self.task,
+            self.seed,
+            self.goal,
+            tuple(self.turns),
+            reward,
+            reward > 0,
+            ending,
+            where,
+            time.monotonic() - self.started,
         )
 
 
@@ -86,7 +95,12 @@ async def run_episodes(
                 goal, observation = await envs[i].reset(task, seed)
                 slots[i] = (job, Live(task, seed, goal, observation, started))
             except EnvironmentFailure as error:
-                finish(job, Rollout(task, seed, "", (), 0.0, False, "failed", f"environment: {error}", time.monotonic() - started))
+                finish(
+                    job,
+                    Rollout(
+                        task, seed, "", (), 0.0, False, "failed", f"environment: {error}", time.monotonic() - started
+                    ),
+                )
 
     async def advance(i: int, completion: str) -> None:
         slot = slots[i]

@@ -24,7 +24,9 @@ class RandomPlanner:
         self.rng, self.horizon = random.Random(seed), horizon
 
     def complete(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
-        return [render_plan(Plan(tuple(self._step() for _ in range(self.rng.randint(1, self.horizon))))) for _ in prompts]
+        return [
+            render_plan(Plan(tuple(self._step() for _ in range(self.rng.randint(1, self.horizon))))) for _ in prompts
+        ]
 
     def _step(self) -> Step:
         if self.rng.random() < 0.3:

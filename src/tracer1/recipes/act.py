@@ -27,7 +27,10 @@ def act(
     out: Path = Path("runs/act"),
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Let a planner act once in ``env`` ("miniwob:TASK"); the episode goes to ``out/live/act.jsonl``, its screens beside it."""
+    """Let a planner act once in ``env`` ("miniwob:TASK").
+
+    The episode goes to ``out/live/act.jsonl``, its screens beside it.
+    """
     kind, _, task = env.partition(":")
     if kind != "miniwob" or not task:
         raise UsageError(f"no environment {env!r}; write miniwob:TASK, such as miniwob:login-user")
@@ -46,7 +49,8 @@ def act(
     say(f"goal: {record['goal']}")
     for number, turn in enumerate(record["turns"], 1):
         for depth, step in enumerate(turn["steps"]):
-            say(f"{number if depth == 0 else '':>3} {'do  ' if depth == 0 else 'then'} {step['instruction']}  [{step['abstraction']}]")
+            lead = f"{number:>3} do  " if depth == 0 else "    then"
+            say(f"{lead} {step['instruction']}  [{step['abstraction']}]")
         if turn["error"]:
             say(f"    {turn['error']}")
     return dict(record)

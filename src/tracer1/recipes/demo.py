@@ -1,4 +1,4 @@
-"""The main job on this machine, from nothing: record, train stage 1 then stage 2, act live before, between and after, report.
+"""The main job on this machine, from nothing: record, train stage 1 then 2, act live before, between and after, report.
 
 Every part keeps what it has made, so a demo that was stopped goes on where it was when it is started again.
 """
@@ -50,7 +50,10 @@ def demo(config: Config, say: Say) -> dict[str, Any]:
     """Run the whole of it into ``config.output_dir``; returns what ``results.json`` holds."""
     run = prepare(config)
     clock = Clock(run / "minutes.json")
-    say(f"The planner starts from {config.model.path}, a nano Qwen3-VL that a supervised warm-up made (it stands in for a pretrained model).")
+    say(
+        f"The planner starts from {config.model.path}, a nano Qwen3-VL that a supervised warm-up made "
+        "(it stands in for a pretrained model)."
+    )
     clock.run("record", lambda: ensure_data(config, say))
     results: dict[str, Any] = {
         "tasks": list(config.evaluation.tasks),
@@ -107,9 +110,19 @@ def ensure_data(config: Config, say: Say) -> None:
         if not (folder / "episodes.jsonl").exists():
             with progress(f"recording {split} demonstrations") as tick:
                 report = record_miniwob(
-                    record.tasks, count, seed, folder, scale=int(record.scale), pages=record.pages, split=split, progress=tick
+                    record.tasks,
+                    count,
+                    seed,
+                    folder,
+                    scale=int(record.scale),
+                    pages=record.pages,
+                    split=split,
+                    progress=tick,
                 )
-            say(f"Recorded {report.kept} {split} episodes, {report.steps} steps, in {report.seconds:.0f} s ({report.failed} not kept).")
+            say(
+                f"Recorded {report.kept} {split} episodes, {report.steps} steps, in {report.seconds:.0f} s "
+                f"({report.failed} not kept)."
+            )
         if not Path(windows).exists():
             say(f"Cutting {split} windows ...")
             made = make_windows(folder, windows, config.plan.horizon, config.plan.history, config.plan.prompt_version)
@@ -154,7 +167,13 @@ def blank_images(config: Config, run: Path, seen: LiveResult) -> dict[str, Any]:
     missing = [t for t in tasks if t not in config.evaluation.tasks]
     sighted = LiveResult(
         seen.only(tasks).records
-        + (live(load_planner(run / "checkpoints" / "stage2", config), config, run, "with_images", tasks=missing).records if missing else ())
+        + (
+            live(
+                load_planner(run / "checkpoints" / "stage2", config), config, run, "with_images", tasks=missing
+            ).records
+            if missing
+            else ()
+        )
     )
     by_job = {(r["task"], r["seed"]): float(r["success"]) for r in sighted.records}
     pairs = [(float(r["success"]), by_job[(r["task"], r["seed"])]) for r in blind.records]
@@ -167,7 +186,10 @@ def blank_images(config: Config, run: Path, seen: LiveResult) -> dict[str, Any]:
 
 
 def tool_agents(config: Config, say: Say, sample: int = 60) -> dict[str, Any]:
-    """How often each tool agent hits the recorded target on a sample of held-out episodes: one in the page, one in the pixels."""
+    """How often each tool agent hits the recorded target on a sample of held-out episodes.
+
+    One looks for it in the page, one in the pixels.
+    """
     assert config.data.episodes is not None
     folder = Path(config.data.episodes) / "heldout"
     episodes = list(read_episodes(folder))
@@ -179,12 +201,13 @@ def protocol(config: Config) -> dict[str, str]:
     """What the numbers mean."""
     e = config.evaluation
     return {
-        "live success": f"raw MiniWoB++ reward above 0; greedy plans, first step executed by the {config.tool_agent.name} tool agent, "
-        f"planned again after every step; at most {e.default_max_steps} steps",
+        "live success": "raw MiniWoB++ reward above 0; greedy plans, first step executed by the "
+        f"{config.tool_agent.name} tool agent, planned again after every step; at most {e.default_max_steps} steps",
         "live seeds": f"{e.first_seed} to {e.first_seed + e.seeds_per_task - 1} of every task, in no training set",
         "first-step accuracy": "stage-2 accuracy of greedy plans on held-out windows",
         "plan reward": f"stage-1 reward, profile {config.reward.profile}, repetition {config.reward.repetition}",
-        "hit rate at depth d": "predicted action type equals the recorded one at the same place; a missing step is a miss",
+        "hit rate at depth d": "predicted action type equals the recorded one at the same place; a missing step is a "
+        "miss",
         "intervals": "95 %: Wilson for shares, normal for means, paired for differences",
         "reactive": "the same planner asked for one step (T = 1)",
         "blank images": "every screenshot painted white",
@@ -195,16 +218,17 @@ def describe(entry: dict[str, Any]) -> str:
     low, high = entry["interval"]
     hits = " ".join(f"{h:.2f}" for h in entry["hit_rate_by_depth"])
     return (
-        f"{entry['name']}: live {entry['live_success']:.0%} [{low:.0%}, {high:.0%}], first step {entry['first_step_accuracy']:.0%}, "
-        f"plan reward {entry['plan_reward']:.3f}, hits by depth {hits}"
+        f"{entry['name']}: live {entry['live_success']:.0%} [{low:.0%}, {high:.0%}], "
+        f"first step {entry['first_step_accuracy']:.0%}, plan reward {entry['plan_reward']:.3f}, hits by depth {hits}"
     )
 
 
 def headline(results: dict[str, Any]) -> Sequence[str]:
     """The last words of a demo."""
     gained = results["gains"]["live_stage2_minus_base"]
+    low, high = gained["interval"]
     return [
         *(describe(entry) for entry in results["stages"]),
-        f"live gain over the base: {100 * gained['value']:+.1f} points [{100 * gained['interval'][0]:+.1f}, {100 * gained['interval'][1]:+.1f}]",
+        f"live gain over the base: {100 * gained['value']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]",
         f"reactive (T = 1): {results['reactive']['live_success']:.0%}",
     ]

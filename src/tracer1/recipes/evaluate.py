@@ -79,10 +79,7 @@ def live(
 
 def null_agents(config: Config, run: Path) -> dict[str, Any]:
     """What knowing nothing earns on the same episodes."""
-    return {
-        name: summary(live(make(), config, run, name))
-        for name, make in NULLS.items()
-    }
+    return {name: summary(live(make(), config, run, name)) for name, make in NULLS.items()}
 
 
 def summary(result: LiveResult) -> dict[str, Any]:
@@ -120,7 +117,10 @@ def _absolute(window: Window, images: Sequence[str]) -> Window:
     paths = dict(zip(window.images, images, strict=True))
 
     def message(m: Message) -> Message:
-        return {**m, "content": [{**p, "image": paths[p["image"]]} if p["type"] == "image" else p for p in m["content"]]}
+        return {
+            **m,
+            "content": [{**p, "image": paths[p["image"]]} if p["type"] == "image" else p for p in m["content"]],
+        }
 
     return replace(window, prompt=tuple(message(m) for m in window.prompt), images=tuple(images))
 
@@ -134,7 +134,10 @@ def known_strings(config: Config) -> set[str]:
 
 
 def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
-    """``tracer1 evaluate``: live success with interval, the reactive agent and the null agents beside it; ``results.json``."""
+    """``tracer1 evaluate``: live success with interval, the reactive agent and the null agents beside it.
+
+    It is returned, and written to ``results.json`` of the run.
+    """
     if name != "miniwob":
         raise UsageError(f"no benchmark {name!r}; there is miniwob")
     run = prepare(config)
@@ -146,7 +149,10 @@ def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
             "success": "raw reward above 0",
             "executor": config.tool_agent.name,
             "horizon": config.plan.horizon,
-            "seeds": [config.evaluation.first_seed, config.evaluation.first_seed + config.evaluation.seeds_per_task - 1],
+            "seeds": [
+                config.evaluation.first_seed,
+                config.evaluation.first_seed + config.evaluation.seeds_per_task - 1,
+            ],
         },
         "planner": summary(live(planner, config, run, "planner")),
         "reactive": summary(live(planner, config, run, "reactive", horizon=1)),

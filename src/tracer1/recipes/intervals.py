@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson's for shares, the normal one for means, a paired one for the difference of two agents on the same episodes."""
+"""95 % intervals: Wilson's for shares, the normal one for means, a paired one for two agents on the same episodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ class Estimate:
     count: int
 
     def to_json(self) -> dict[str, float | int | list[float]]:
-        return {"value": round(self.value, 4), "interval": [round(self.low, 4), round(self.high, 4)], "count": self.count}
+        return {
+            "value": round(self.value, 4),
+            "interval": [round(self.low, 4), round(self.high, 4)],
+            "count": self.count,
+        }
 
 
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)

@@ -1,4 +1,4 @@
-"""A planner on held-out windows: plan reward, forecast hits by depth, first-step execution, and copied arguments told apart."""
+"""A planner on held-out windows: plan reward, forecast hits by depth, first-step execution, copied arguments apart."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def evaluate_windows(
 ) -> OfflineResult:
     """Greedy plans for every window, scored by both rewards.
 
-    ``copied`` counts, over first steps whose recorded instruction quotes a string of the goal that is in none of ``known_strings``
-    (those of the training episodes), how often the plan quotes exactly the same strings. Loose speech that names no target is judged
-    by what it quotes: a missing name is not a miscopied one and is left out of the count.
+    ``copied`` counts, over first steps whose recorded instruction quotes a string of the goal that is in none of
+    ``known_strings`` (those of the training episodes), how often the plan quotes exactly the same strings. Loose speech
+    that names no target is judged by what it quotes: a missing name is not a miscopied one and is left out of the count.
     """
     completions: list[str] = []
     for start in range(0, len(windows), batch):
@@ -83,14 +83,18 @@ def evaluate_windows(
 def goal_of(prompt: Sequence[Message]) -> str:
     """The text of the prompt's messages: where a copied string comes from."""
     return "\n".join(
-        m["content"] if isinstance(m["content"], str) else "\n".join(p["text"] for p in m["content"] if p["type"] == "text")
+        m["content"]
+        if isinstance(m["content"], str)
+        else "\n".join(p["text"] for p in m["content"] if p["type"] == "text")
         for m in prompt
     )
 
 
 def copied_exactly(plan: Plan | None, instruction: str, goal: str, known: Collection[str]) -> bool | None:
-    """Did the plan's first step copy what the recorded one copies from the goal? None where there is nothing unseen to copy, or the
-    plan names nothing."""
+    """Did the plan's first step copy what the recorded one copies from the goal?
+
+    None where there is nothing unseen to copy, or the plan names nothing.
+    """
     wanted = parse_instruction(instruction)
     pairs = [("name", wanted.name), ("content", wanted.content)]
     fields = [(f, s) for f, s in pairs if s and s in goal and s not in known]

@@ -1,4 +1,4 @@
-"""The README's numbers: three training seeds of the demo's two stages, and a reactive agent (T = 1) trained beside each.
+"""The README's numbers: three seeds of the demo's two stages, and a reactive agent (T = 1) trained beside each.
 
 Everything is kept under ``OUT/seed-N`` and ``OUT/reactive-N``; started again, it goes on where it was stopped.
 """
@@ -19,7 +19,7 @@ from tracer1.recipes.train import stage_with_progress
 
 
 def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> dict[str, Any]:
-    """Run ``path`` once for every seed; returns and writes ``OUT/results.json`` with a mean and a spread over the seeds."""
+    """Run ``path`` once for every seed; returns what goes to ``OUT/results.json``: mean and spread over the seeds."""
 
     def configured(name: str, seed: int, *more: str) -> Config:
         data = out / "data"

@@ -1,4 +1,4 @@
-"""A run directory: what it is made of, and how its parts are written (INTERFACES: config.yaml, env.json, checkpoints/ ...)."""
+"""A run directory: what it is made of, and how its parts are written (config.yaml, env.json, checkpoints/ ...)."""
 
 from __future__ import annotations
 

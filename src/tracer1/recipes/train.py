@@ -1,4 +1,4 @@
-"""Training as a user starts it: data if it is missing, then the warm-up or the two stages, each resumed where it stopped."""
+"""Training as a user starts it: the warm-up or the two stages, each resumed where it stopped."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
     """What a run would do, after building everything up to its first step (``--dry-run``)."""
     if stage == "warmup":
         w = config.warmup
-        return [f"warmup: {w.drill_steps} drill steps of {w.drill_batch} examples, then {w.steps} of {w.batch}, into {config.model.path}"]
+        return [
+            f"warmup: {w.drill_steps} drill steps of {w.drill_batch} examples, then {w.steps} of {w.batch}, "
+            f"into {config.model.path}"
+        ]
     lines = []
     rows = training_rows(config.data.train)
     processor, model = load_processor(config.model.path), load_model(config.model.path)
@@ -60,7 +63,9 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
         scorer = make_scorer(config, name)
         with TemporaryDirectory() as scratch:
             make_trainer(model, processor, rows, scorer, settings, Path(scratch), name, config.seed)
-        lines.append(f"{name}: {settings.arithmetic()}; {len(rows)} windows; into {config.output_dir}/checkpoints/{name}")
+        lines.append(
+            f"{name}: {settings.arithmetic()}; {len(rows)} windows; into {config.output_dir}/checkpoints/{name}"
+        )
     return lines
 
 
@@ -109,7 +114,9 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
         on_step=on_step,
     )
     publish(out, lambda folder: save_planner(model, processor.tokenizer, folder))
-    shutil.rmtree(run / "trainer" / name, ignore_errors=True)  # the stage is done: its optimiser states are of no more use
+    shutil.rmtree(
+        run / "trainer" / name, ignore_errors=True
+    )  # the stage is done: its optimiser states are of no more use
     return out
 
 
@@ -157,19 +164,23 @@ def train_base(config: Config, run: Path, on_step: OnStep) -> Path:
     if record is not None and not (Path(config.data.episodes) / "episodes.jsonl").exists():
         with progress("recording demonstrations") as tick:
             record_miniwob(
-                record.tasks, record.episodes_per_task, record.first_seed, config.data.episodes, pages=record.pages, progress=tick
+                record.tasks,
+                record.episodes_per_task,
+                record.first_seed,
+                config.data.episodes,
+                pages=record.pages,
+                progress=tick,
             )
     torch.manual_seed(config.seed)
-    source = WarmupSource(read_episodes(config.data.episodes), PROMPTS[config.plan.prompt_version], config.data.episodes)
+    source = WarmupSource(
+        read_episodes(config.data.episodes), PROMPTS[config.plan.prompt_version], config.data.episodes
+    )
     if not source.tasks:
         raise SetupError(f"{config.data.episodes} holds no episodes; record some with: tracer1 data record miniwob")
     tokenizer = build_tokenizer(source.templates(), source.strings(), config.nano.pieces, config.nano.word_episodes)
     model = build_model(config.nano, tokenizer, config.seed)
     logging.getLogger(__name__).info("%.2f M parameters, %d tokens", model.num_parameters() / 1e6, len(tokenizer))
-    run_warmup(
-        model, source, config.warmup, make_processor(tokenizer), run, config.seed, on_step
-    )
-
+    run_warmup(model, source, config.warmup, make_processor(tokenizer), run, config.seed, on_step)
 
     def write(folder: Path) -> None:
         save_planner(model, tokenizer, folder)

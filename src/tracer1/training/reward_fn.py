@@ -1,4 +1,4 @@
-"""The rewards as a trainer calls them: completions and dataset columns in, Scores out; None where nothing could be scored."""
+"""The rewards as a trainer calls them: completions and dataset columns in, Scores out; None where none can be given."""
 
 from __future__ import annotations
 

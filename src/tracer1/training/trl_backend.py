@@ -1,7 +1,8 @@
-"""GRPO on TRL: the one file that imports trl. Table 4 (METHOD.md section 4) row by row onto GRPOConfig, and what TRL lacks:
+"""GRPO on TRL: the one file that imports trl. Table 4 (METHOD section 4) row by row onto GRPOConfig, and what TRL lacks:
 
 - prompts whose group carries no signal (every reward equal) are replaced, before the update, by fresh ones;
-- ``rollouts.jsonl`` with every term of every score, and ``metrics.jsonl`` with times and memory, both continued on resume.
+- ``rollouts.jsonl`` with every term of every score, and ``metrics.jsonl`` with times and memory, both continued on
+  resume.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import psutil
 import torch
 from datasets import Dataset
-from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 
@@ -32,7 +33,10 @@ COMPLETE = "complete"  # written into a checkpoint after everything else: a chec
 
 
 def grpo_config(settings: StageSettings, out: Path, seed: int, suppress: Sequence[int]) -> GRPOConfig:
-    """Table 4 as TRL's settings; the flags set here against TRL's defaults are those under which its loss is the paper's."""
+    """Table 4 as TRL's settings.
+
+    The flags set here against TRL's defaults are those under which its loss is the paper's.
+    """
     updates = updates_per_step(settings)
     return GRPOConfig(
         output_dir=str(out),
@@ -160,7 +164,9 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         advantages = list(self._logs["advantages"])[-len(inputs) :]
         completions = list(self._logs["completion"])[-len(inputs) :]
         with self.rollouts_file.open("a", encoding="utf-8") as out:
-            for row, completion, score, advantage in zip(inputs, completions, self.reward_function.last, advantages, strict=True):
+            for row, completion, score, advantage in zip(
+                inputs, completions, self.reward_function.last, advantages, strict=True
+            ):
                 line = {
                     "stage": self.stage,
                     "step": self.state.global_step // self.updates,  # done before this one
@@ -260,7 +266,7 @@ def train_grpo(
     seed: int,
     on_step: Callable[[Row], None] = lambda _: None,
 ) -> None:
-    """Train ``model`` in place for one stage; goes on from the newest whole checkpoint under ``run/trainer/<stage>``."""
+    """Train ``model`` in place for one stage, from the newest whole checkpoint under ``run/trainer/<stage>`` on."""
     out = run / "trainer" / stage
     metrics, rollouts = run / "metrics.jsonl", run / "rollouts.jsonl"
     checkpoint = newest_checkpoint(out)
@@ -300,6 +306,7 @@ def make_trainer(
         rollouts=run / "rollouts.jsonl",
         refill_rounds=int(settings.skip_solved),
     )
+    trainer.remove_callback(PrinterCallback)  # the progress bar and metrics.jsonl say it better
     recorder.trainer = trainer
     return trainer
 

@@ -1,8 +1,8 @@
 """The supervised warm-up that makes the *base*: the stand-in for the pretrained model that the paper starts from.
 
-Two phases. A text-only *drill* of single steps that copy from the goal comes first: copying forms only after a thousand or more
-optimiser steps, and these are the cheapest steps there are. Then windows with screenshots. Every step's examples are a pure function of
-(seed, step), so a run that was stopped goes on exactly where it was.
+Two phases. A text-only *drill* of single steps that copy from the goal comes first: copying forms only after a thousand
+or more optimiser steps, and these are the cheapest steps there are. Then windows with screenshots. Every step's examples
+are a pure function of (seed, step), so a run that was stopped goes on exactly where it was.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ STATE = "warmup_state.pt"
 
 
 class Collator:
-    """Examples to padded tensors. Patches of an image are kept as bytes (their values are bytes before normalisation), by path."""
+    """Examples to padded tensors.
+
+    Patches of an image are kept by its path, as bytes: that is what their values are before normalisation.
+    """
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
@@ -38,17 +41,24 @@ class Collator:
         self._patches: dict[str, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        """``input_ids``, ``labels``, ``attention_mask``, ``mm_token_type_ids`` (B, L); ``pixel_values`` (patches, dim)."""
+        """``input_ids``, ``labels``, ``attention_mask``, ``mm_token_type_ids`` (B, L), ``pixel_values`` (patches, dim).
+
+        Raises DataError for an image that cannot be read.
+        """
         ids_B, labels_B, images = [], [], []  # noqa: N806
         for example in examples:
             paths = [p["image"] for m in example.messages for p in m["content"] if p["type"] == "image"]
             patches = [self._image(path) for path in paths]
             images += patches
-            text = self.processor.apply_chat_template(list(example.messages), add_generation_prompt=True, tokenize=False)
+            text = self.processor.apply_chat_template(
+                list(example.messages), add_generation_prompt=True, tokenize=False
+            )
             for _, grid in patches:
                 tokens = int(grid.prod()) // self.processor.image_processor.merge_size**2
                 text = text.replace("<|image_pad|>", "<|placeholder|>" * tokens, 1)
-            prompt = self.tokenizer(text.replace("<|placeholder|>", "<|image_pad|>"), add_special_tokens=False)["input_ids"]
+            prompt = self.tokenizer(text.replace("<|placeholder|>", "<|image_pad|>"), add_special_tokens=False)[
+                "input_ids"
+            ]
             completion = self.tokenizer(example.completion + "<|im_end|>", add_special_tokens=False)["input_ids"]
             ids_B.append(prompt + completion)
             labels_B.append([IGNORED] * len(prompt) + completion)
@@ -83,7 +93,9 @@ def completion_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
     return cross_entropy(logits.float(), target[mask])
 
 
-def batches(source: WarmupSource, settings: WarmupSettings, seed: int, first_step: int) -> Iterator[tuple[int, list[Example]]]:
+def batches(
+    source: WarmupSource, settings: WarmupSettings, seed: int, first_step: int
+) -> Iterator[tuple[int, list[Example]]]:
     """(step, examples) from ``first_step`` on; the drill first, then windows with a share of drill mixed in."""
     far = Telling(settings.augment, settings.loose, settings.continuation, settings.horizon, settings.history)
     near = Telling(1.0, settings.loose, 0.0, 1, min(1, settings.history))
@@ -116,7 +128,10 @@ def run_warmup(
     seed: int,
     on_step: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> None:
-    """Train ``model`` in place; ``out/warmup_state.pt`` is written every ``settings.save_every`` steps and resumed from."""
+    """Train ``model`` in place; ``out/warmup_state.pt`` is written every ``settings.save_every`` steps and resumed from.
+
+    Raises UsageError when that file is of another model.
+    """
     decay = [p for p in model.parameters() if p.ndim >= 2]
     rest = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
@@ -162,5 +177,3 @@ def _save(path: Path, state: dict[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
     os.replace(temporary, path)
-
-

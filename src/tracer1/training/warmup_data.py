@@ -1,11 +1,13 @@
-"""Warm-up examples: recorded windows re-told so that a random network learns to read, to copy and to speak the dialect, and little more.
+"""Warm-up examples: recorded windows re-told so that a random network learns to read, to copy and to speak the dialect.
+
+It is to learn little more.
 
 Three changes to a recorded window make the base what the paper's starting model is, able but mostly reactive:
 
-- *augmentation*: strings that the plan copies from the goal are replaced, everywhere at once, by strings never seen, so that copying is
-  learnt and not a list of names;
-- *loose speech*: with probability ``loose`` a step names only the kind of its target ("click the field"), as one does who does not know
-  what the tool agent can find. Stage 2 teaches grounding;
+- *augmentation*: strings that the plan copies from the goal are replaced, everywhere at once, by strings never seen, so
+  that copying is learnt and not a list of names;
+- *loose speech*: with probability ``loose`` a step names only the kind of its target ("click the field"), as one does
+  who does not know what the tool agent can find. Stage 2 teaches grounding;
 - *short sight*: after each step the plan goes on with probability ``continuation``. Stage 1 teaches foresight.
 """
 
@@ -57,7 +59,10 @@ def arguments_of(instruction: str) -> list[str]:
 
 
 def copied_strings(episodes: Sequence[Episode]) -> list[tuple[str, ...]]:
-    """For each episode the strings its instructions copy from its goal, longest first, without those that the task always holds."""
+    """For each episode the strings its instructions copy from its goal, longest first.
+
+    Those that most of the task's episodes hold are left out.
+    """
     found = [
         {s for step in e.steps for s in arguments_of(step.instruction) if _whole(s).search(e.goal)} for e in episodes
     ]
@@ -66,7 +71,12 @@ def copied_strings(episodes: Sequence[Episode]) -> list[tuple[str, ...]]:
     for episode, strings in zip(episodes, found, strict=True):
         common[task_of(episode)].update(strings)
     return [
-        tuple(sorted((s for s in strings if common[task_of(e)][s] <= COMMON_SHARE * tasks[task_of(e)]), key=lambda s: (-len(s), s)))
+        tuple(
+            sorted(
+                (s for s in strings if common[task_of(e)][s] <= COMMON_SHARE * tasks[task_of(e)]),
+                key=lambda s: (-len(s), s),
+            )
+        )
         for e, strings in zip(episodes, found, strict=True)
     ]
 
@@ -77,7 +87,10 @@ def _whole(*texts: str) -> re.Pattern[str]:
 
 
 def invented(like: str, rng: random.Random) -> str:
-    """A string of the same kind never seen before: letters for letters in runs of like length and case, digits for digits."""
+    """A string of the same kind never seen before.
+
+    It has letters for letters, in runs of like length and case, digits for digits, and all else as it was.
+    """
 
     def run(match: re.Match[str]) -> str:
         old = match.group()
@@ -101,10 +114,20 @@ def invented(like: str, rng: random.Random) -> str:
 
 
 def retell(
-    episode: Episode, copied: Sequence[str], t: int, telling: Telling, prompt: PromptSpec, root: str | None, rng: random.Random
+    episode: Episode,
+    copied: Sequence[str],
+    t: int,
+    telling: Telling,
+    prompt: PromptSpec,
+    root: str | None,
+    rng: random.Random,
 ) -> Example:
     """The example for step ``t`` (0-based). ``root`` is the store's folder, or None for a text-only example."""
-    swaps = {s: invented(s, rng) for s in copied if not s.isdigit() or f'"{s}"' in episode.goal} if rng.random() < telling.augment else {}
+    swaps = (
+        {s: invented(s, rng) for s in copied if not s.isdigit() or f'"{s}"' in episode.goal}
+        if rng.random() < telling.augment
+        else {}
+    )
 
     def swap(text: str) -> str:  # all at once: one string's replacement may be another string
         return _whole(*swaps).sub(lambda found: swaps[found.group()], text) if swaps else text
@@ -142,7 +165,7 @@ def thought_of(steps: Sequence[Step]) -> str:
 
 
 class WarmupSource:
-    """Draws examples: a task, then one of its episodes, then a step. ``copying=True`` draws only steps that copy from the goal."""
+    """Draws examples: a task, then one of its episodes, then a step."""
 
     def __init__(self, episodes: Iterable[Episode], prompt: PromptSpec, root: str) -> None:
         self.prompt, self.root = prompt, root
@@ -161,6 +184,7 @@ class WarmupSource:
         self.copying_tasks = sorted(t for t, steps in self.copying.items() if steps)
 
     def draw(self, rng: random.Random, telling: Telling, *, copying: bool = False, text_only: bool = False) -> Example:
+        """An example; ``copying``: only of a step that copies from the goal, ``text_only``: without the screenshot."""
         if copying:
             episode, copied, t = rng.choice(self.copying[rng.choice(self.copying_tasks)])
         else:
@@ -169,7 +193,7 @@ class WarmupSource:
         return retell(episode, copied, t, telling, self.prompt, None if text_only else self.root, rng)
 
     def templates(self) -> list[str]:
-        """One text per episode, its prompts and plans with the copied strings cut out: where the tokenizer's words come from."""
+        """One text per episode, its prompts and plans without the copied strings: the tokenizer's words come from it."""
         rng = random.Random(0)
         texts = []
         for pairs in self.by_task.values():
@@ -178,7 +202,9 @@ class WarmupSource:
                 for t, loose in ((0, 0.0), (len(episode.steps) - 1, 1.0)):
                     telling = Telling(0.0, loose, 1.0, len(episode.steps), len(episode.steps))
                     example = retell(episode, (), t, telling, self.prompt, None, rng)
-                    text += "\n".join([*(p["text"] for m in example.messages for p in m["content"]), example.completion, ""])
+                    text += "\n".join(
+                        [*(p["text"] for m in example.messages for p in m["content"]), example.completion, ""]
+                    )
                 for s in copied:
                     text = _whole(s).sub(" ", text)
                 texts.append(text)
@@ -192,4 +218,10 @@ class WarmupSource:
 
     def quoted(self) -> set[str]:
         """Every string that the demonstrations quote: what a copied string must not be among to count as unseen."""
-        return {s for pairs in self.by_task.values() for e, _ in pairs for step in e.steps for s in arguments_of(step.instruction)}
+        return {
+            s
+            for pairs in self.by_task.values()
+            for e, _ in pairs
+            for step in e.steps
+            for s in arguments_of(step.instruction)
+        }
