@@ -1,4 +1,4 @@
-"""A planner acting in the live browser, over many pages; kept line by line, so that an interrupted evaluation goes on."""
+"""A planner acting in the live browser, over many pages; kept line by line, so that what was interrupted goes on."""
 
 from __future__ import annotations
 

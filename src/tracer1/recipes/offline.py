@@ -52,7 +52,7 @@ def evaluate_windows(
 
     ``copied`` counts, over first steps whose recorded instruction quotes a string of the goal that is in none of
     ``known_strings`` (those of the training episodes), how often the plan quotes exactly the same strings. Loose speech
-    that names no target is judged by what it quotes: a missing name is not a miscopied one and is left out of the count.
+    that names no target is judged by what it quotes: a missing name is not a miscopied one and is not counted.
     """
     completions: list[str] = []
     for start in range(0, len(windows), batch):

@@ -1,4 +1,4 @@
-"""GRPO on TRL: the one file that imports trl. Table 4 (METHOD section 4) row by row onto GRPOConfig, and what TRL lacks:
+"""GRPO on TRL: the one file that imports trl. Table 4 (METHOD section 4), row by row, and what TRL lacks:
 
 - prompts whose group carries no signal (every reward equal) are replaced, before the update, by fresh ones;
 - ``rollouts.jsonl`` with every term of every score, and ``metrics.jsonl`` with times and memory, both continued on
@@ -12,7 +12,7 @@ import math
 import random
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,22 @@ Row = dict[str, Any]
 COMPLETE = "complete"  # written into a checkpoint after everything else: a checkpoint without it was cut off
 
 
-def grpo_config(settings: StageSettings, out: Path, seed: int, suppress: Sequence[int]) -> GRPOConfig:
+def grpo_config(
+    settings: StageSettings, out: Path, seed: int, suppress: Sequence[int], extra: Mapping[str, Any] | None = None
+) -> GRPOConfig:
     """Table 4 as TRL's settings.
 
-    The flags set here against TRL's defaults are those under which its loss is the paper's.
+    The flags set here against TRL's defaults are those under which its loss is the paper's. The global batch is shared
+    among ``WORLD_SIZE`` processes. ``extra``, the config's ``trainer`` section, has the last word.
     """
     updates = updates_per_step(settings)
-    return GRPOConfig(
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    values: Row = dict(
         output_dir=str(out),
         seed=seed,
         max_steps=settings.steps * updates,
         per_device_train_batch_size=settings.micro_batch,
-        gradient_accumulation_steps=settings.sequences_per_update // settings.micro_batch,
+        gradient_accumulation_steps=max(1, settings.sequences_per_update // (settings.micro_batch * processes)),
         generation_batch_size=settings.prompts_per_batch * settings.rollouts,
         num_generations=settings.rollouts,
         num_iterations=settings.epochs_per_batch,
@@ -78,6 +82,7 @@ def grpo_config(settings: StageSettings, out: Path, seed: int, suppress: Sequenc
         save_total_limit=settings.keep_checkpoints,
         dataloader_pin_memory=False,
     )
+    return GRPOConfig(**{**values, **(extra or {})})
 
 
 def updates_per_step(settings: StageSettings) -> int:
@@ -265,6 +270,7 @@ def train_grpo(
     stage: str,
     seed: int,
     on_step: Callable[[Row], None] = lambda _: None,
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Train ``model`` in place for one stage, from the newest whole checkpoint under ``run/trainer/<stage>`` on."""
     out = run / "trainer" / stage
@@ -273,7 +279,7 @@ def train_grpo(
     done = int(checkpoint.name.split("-")[1]) // updates_per_step(settings) if checkpoint else 0
     forget_after(metrics, stage, done, offset=0)
     forget_after(rollouts, stage, done, offset=1)
-    trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step)
+    trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step, extra)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
@@ -287,6 +293,7 @@ def make_trainer(
     stage: str,
     seed: int,
     on_step: Callable[[Row], None] = lambda _: None,
+    extra: Mapping[str, Any] | None = None,
 ) -> PlanTrainer:
     """Everything up to the first step."""
     if settings.freeze_vision:
@@ -297,7 +304,7 @@ def make_trainer(
     trainer = PlanTrainer(
         model=model,
         processing_class=processor,
-        args=grpo_config(settings, run / "trainer" / stage, seed, suppressed_tokens(processor.tokenizer)),
+        args=grpo_config(settings, run / "trainer" / stage, seed, suppressed_tokens(processor.tokenizer), extra),
         train_dataset=rows,
         callbacks=[recorder],
         scorer=scorer,

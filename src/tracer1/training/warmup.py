@@ -1,7 +1,7 @@
 """The supervised warm-up that makes the *base*: the stand-in for the pretrained model that the paper starts from.
 
 Two phases. A text-only *drill* of single steps that copy from the goal comes first: copying forms only after a thousand
-or more optimiser steps, and these are the cheapest steps there are. Then windows with screenshots. Every step's examples
+or more optimiser steps, and these are the cheapest steps there are. Then windows with screenshots. The examples of a step
 are a pure function of (seed, step), so a run that was stopped goes on exactly where it was.
 """
 
@@ -113,8 +113,8 @@ def batches(
 
 
 def learning_rate(step: int, settings: WarmupSettings) -> float:
-    """Linear warm-up, then linear decay to a twentieth over both phases."""
-    total = settings.drill_steps + settings.steps
+    """Linear warm-up, then linear decay to a twentieth."""
+    total = settings.decay_steps or settings.drill_steps + settings.steps
     rise = min(1.0, (step + 1) / settings.lr_warmup_steps)
     return settings.lr * rise * max(0.05, 1 - step / total)
 
@@ -128,7 +128,7 @@ def run_warmup(
     seed: int,
     on_step: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> None:
-    """Train ``model`` in place; ``out/warmup_state.pt`` is written every ``settings.save_every`` steps and resumed from.
+    """Train ``model`` in place; ``out/warmup_state.pt``, from which it resumes, is written every ``save_every`` steps.
 
     Raises UsageError when that file is of another model.
     """

@@ -193,7 +193,7 @@ class WarmupSource:
         return retell(episode, copied, t, telling, self.prompt, None if text_only else self.root, rng)
 
     def templates(self) -> list[str]:
-        """One text per episode, its prompts and plans without the copied strings: the tokenizer's words come from it."""
+        """One text per episode, its prompts and plans without the copied strings: whence the tokenizer's words."""
         rng = random.Random(0)
         texts = []
         for pairs in self.by_task.values():
