@@ -1,8 +1,8 @@
 """The supervised warm-up that makes the *base*: the stand-in for the pretrained model that the paper starts from.
 
 Two phases. A text-only *drill* of single steps that copy from the goal comes first: copying forms only after a thousand
-or more optimiser steps, and these are the cheapest steps there are. Then windows with screenshots. The examples of a step
-are a pure function of (seed, step), so a run that was stopped goes on exactly where it was.
+or more optimiser steps, and these are the cheapest steps there are. Then windows with screenshots. The examples of a
+step are a pure function of (seed, step), so a run that was stopped goes on exactly where it was.
 """
 
 from __future__ import annotations
