@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from synthetic_run import Json, keep, screen, write_lines
+
+from tracer1.errors import DataError
+from tracer1.report.html import render
+from tracer1.report.rollouts import samples
+from tracer1.report.run import Record, read_run
+from tracer1.report.strips import MOST_TURNS, PICTURE_WIDTH, Strip, film_strips, say_action
+from tracer1.types import Action, Point
+
+
+def step(instruction: str, kind: str = "click") -> Json:
+    return {"abstraction": "a page", "action_type": kind, "instruction": instruction, "status": "not done"}
+
+
+def turn(*steps: Json, **values: Any) -> Json:
+    action = {"action_type": "click", "point": [0.25, 0.5]}
+    return {"screenshot": None, "completion": "raw", "steps": list(steps), "action": action, "error": None} | values
+
+
+def episode(*turns: Json, success: bool = True, task: str = "t", seed: int = 1) -> Json:
+    return {"task": task, "seed": seed, "goal": "g", "success": success, "ending": "finished", "turns": list(turns)}
+
+
+def strips(directory: Path, **stages: list[Json]) -> tuple[Strip, ...]:
+    for stage, lines in stages.items():
+        write_lines(directory / "live" / f"{stage}.jsonl", lines)
+    return film_strips(read_run(directory))
+
+
+def test_a_success_that_the_base_missed_and_a_failure(tmp_path: Path) -> None:
+    one = turn(step("a"))
+    found = strips(
+        tmp_path,
+        base=[episode(one, task="won"), episode(one, task="missed", success=False)],
+        stage2=[
+            episode(one, one, one, task="won"),
+            episode(one, one, task="missed"),
+            episode(one, task="hard", success=False),
+            episode(one, one, task="harder", success=False),
+        ],
+    )
+    assert [(s.why, s.stage, s.task) for s in found] == [
+        ("A long success", "After stage 2", "missed"),
+        ("The same episode before training", "Base", "missed"),
+        ("A failure", "After stage 2", "harder"),
+    ]
+
+
+def test_an_episode_that_never_ends_is_not_the_first_choice_and_is_cut(tmp_path: Path) -> None:
+    loop = episode(*[turn(step("a"))] * 30, task="loop")
+    assert [s.task for s in strips(tmp_path, stage2=[loop, episode(turn(step("a")), task="short")])] == ["short"]
+    (strip,) = strips(tmp_path, stage2=[loop])
+    assert [f.number for f in strip.frames] == [1, 2, 3, 4, 5, 6, 29, 30]
+    assert (len(strip.frames), strip.left_out, strip.gap_after) == (MOST_TURNS, 22, 5)
+
+
+def test_what_became_of_each_forecast(tmp_path: Path) -> None:
+    (strip,) = strips(
+        tmp_path,
+        stage2=[
+            episode(
+                turn(step("a"), step("b"), step("c"), step("d", "type"), step("e"), step("f")),
+                turn(step("b")),
+                turn(step("not c")),
+                turn(step("d")),
+                turn(step("e"), action=None, error="nowhere"),
+            )
+        ],
+    )
+    assert [s.came_true for s in strip.frames[0].steps] == ["", "kept", "kind", "changed", "", ""]
+    assert strip.frames[4].error == "nowhere"
+
+
+def test_the_marker_is_where_the_action_fell(tmp_path: Path) -> None:
+    shown = keep(tmp_path, screen(0))
+    drag = {"action_type": "drag", "start_point": [0.1, 0.2], "end_point": [0.3, 1.4]}
+    first = turn(step("a"), screenshot=shown)
+    (strip,) = strips(tmp_path, stage2=[episode(first, turn(step("b"), screenshot=shown, action=drag))])
+    assert strip.frames[0].point == (25.0, 50.0)
+    assert strip.frames[1].arrow == (10.0, 20.0, 30.0, 100.0)
+    page = render([tmp_path])
+    assert '<i class="marker" style="left:25.0%;top:50.0%"></i>' in page
+    assert "M10.0 20.0L30.0 100.0" in page
+
+
+def test_a_small_picture_is_carried_as_it_is(tmp_path: Path) -> None:
+    png = screen(2)
+    (strip,) = strips(tmp_path, stage2=[episode(turn(step("a"), screenshot=keep(tmp_path, png)))])
+    picture = strip.frames[0].picture
+    assert picture is not None
+    assert base64.b64decode(picture.uri.removeprefix("data:image/png;base64,")) == png
+    assert (picture.width, picture.height) == (160, 210)
+
+
+def test_a_large_picture_is_shrunk(tmp_path: Path) -> None:
+    Image.effect_noise((1600, 900), 80).save(tmp_path / "large.png")
+    (strip,) = strips(tmp_path, stage2=[episode(turn(step("a"), screenshot="large.png"))])
+    picture = strip.frames[0].picture
+    assert picture is not None
+    data = base64.b64decode(picture.uri.removeprefix("data:image/jpeg;base64,"))
+    assert Image.open(io.BytesIO(data)).size == (PICTURE_WIDTH, 360)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (None, "no screenshot was taken"),
+        ("gone.png", "not there"),
+        ("broken.png", "cannot be read"),
+        ("cut.png", "cannot be read"),
+        ("../outside.png", "outside the run"),
+        ("/etc/hostname", "outside the run"),
+        (".", "cannot be read"),
+    ],
+)
+def test_a_picture_that_cannot_be_had_is_said(tmp_path: Path, name: str | None, why: str) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (tmp_path / "outside.png").write_bytes(screen(0))
+    (run / "broken.png").write_bytes(b"no picture")
+    (run / "cut.png").write_bytes(screen(0)[:200])
+    (strip,) = strips(run, stage2=[episode(turn(step("a"), screenshot=name))])
+    assert strip.frames[0].picture is None
+    assert why in strip.frames[0].missing
+
+
+def test_a_broken_action_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"stage2\.jsonl line 1: 'turns'\[0\]: 'action': 'point' is not"):
+        strips(tmp_path, stage2=[episode(turn(step("a"), action={"action_type": "click", "point": [1]}))])
+
+
+def test_actions_in_words() -> None:
+    assert say_action(Action("click", Point(0.5, 0.25))) == "click at (0.50, 0.25)"
+    assert say_action(Action("type", content="ada")) == "type ‘ada’"
+    assert say_action(Action("hotkey", key="ctrl c")) == "hotkey ctrl c"
+    assert say_action(Action("scroll", Point(0.5, 0.5), direction="down")) == "scroll down at (0.50, 0.50)"
+
+
+def test_best_typical_and_worst() -> None:
+    values = [0.2, None, 0.9, 0.5, 0.6, 0.4]
+    lines = [Record({"overall": v, "step": 7, "prompt": str(v), "completion": "nothing to read"}, "") for v in values]
+    (group,) = samples({"stage1": lines})
+    assert [(s.rank, s.prompt) for s in group.samples] == [("Best", "0.9"), ("Typical", "0.5"), ("Worst", "0.2")]
+    assert "5 scored completions of step 7" in group.note
+    assert group.samples[0].raw == "nothing to read"
+    assert samples({"stage1": lines[1:2]}) == ()
