@@ -50,6 +50,11 @@ class ModelSettings(Settings):
             raise ValueError(f"min_pixels ({self.min_pixels}) is above max_pixels ({self.max_pixels})")
         return self
 
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """The least and the most pixels that an image is scaled to."""
+        return self.min_pixels, self.max_pixels
+
 
 class NanoModelSettings(Settings):
     """Dimensions of a nano Qwen3-VL that the warm-up builds from nothing."""
@@ -158,6 +163,7 @@ class WarmupSettings(Settings):
     drill_share: Share = 0.2  # of each later batch
     lr: AboveZero = 3e-3
     lr_warmup_steps: Positive = 50
+    decay_steps: Positive | None = None  # over which the rate falls to a twentieth; None: over both phases
     weight_decay: NonNegative = 0.01
     max_grad_norm: AboveZero = 1.0
     augment: Share = 0.7  # probability that a window's strings are replaced by unseen ones

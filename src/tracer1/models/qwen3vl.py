@@ -60,14 +60,21 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> PilQwen3VLProcessor:
     return PilQwen3VLProcessor(images, tokenizer, chat_template=tokenizer.chat_template)
 
 
-def load_processor(path: str | Path) -> Any:
-    """transformers' own processor where torchvision is installed, else the same without its video half."""
+def load_processor(path: str | Path, pixels: tuple[int, int] | None = None) -> Any:
+    """transformers' own processor where torchvision is installed, else the same without its video half.
+
+    ``pixels``: the least and the most that an image is scaled to; None keeps what the folder says.
+    """
     with _loading(path):
         if importlib.util.find_spec("torchvision"):
-            return AutoProcessor.from_pretrained(path)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        images = Qwen2VLImageProcessorPil.from_pretrained(path)
-    return PilQwen3VLProcessor(images, tokenizer, chat_template=tokenizer.chat_template)
+            processor = AutoProcessor.from_pretrained(path)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            images = Qwen2VLImageProcessorPil.from_pretrained(path)
+            processor = PilQwen3VLProcessor(images, tokenizer, chat_template=tokenizer.chat_template)
+    if pixels is not None:
+        processor.image_processor.size = {"shortest_edge": pixels[0], "longest_edge": pixels[1]}
+    return processor
 
 
 def load_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -131,9 +138,10 @@ class LocalPlanner:
         batch_size: int = 64,
         blank_images: bool = False,
         bf16: bool = True,
+        pixels: tuple[int, int] | None = None,
     ) -> None:
         self.model = load_model(path)
-        self.processor = load_processor(path)
+        self.processor = load_processor(path, pixels)
         self.batch_size = batch_size
         self.blank_images = blank_images  # the ablation that asks whether the picture matters
         self.bf16 = bf16

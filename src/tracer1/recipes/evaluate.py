@@ -47,6 +47,7 @@ def load_planner(path: str | Path, config: Config, *, blank_images: bool = False
         temperature=config.evaluation.temperature,
         blank_images=blank_images,
         seed=config.seed,
+        pixels=config.model.pixels,
     )
 
 

@@ -57,7 +57,7 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
         ]
     lines = []
     rows = training_rows(config.data.train)
-    processor, model = load_processor(config.model.path), load_model(config.model.path)
+    processor, model = load_processor(config.model.path, config.model.pixels), load_model(config.model.path)
     for name in names_of(stage):
         settings: StageSettings = getattr(config, name)
         scorer = make_scorer(config, name)
@@ -100,7 +100,7 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     settings: StageSettings = getattr(config, name)
     before = run / "checkpoints" / "stage1"
     start = str(before) if name == "stage2" and before.exists() else config.model.path
-    processor = load_processor(start)
+    processor = load_processor(start, config.model.pixels)
     model = load_model(start)
     train_grpo(
         model=model,
@@ -112,6 +112,7 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
         stage=name,
         seed=config.seed,
         on_step=on_step,
+        extra=config.trainer,
     )
     publish(out, lambda folder: save_planner(model, processor.tokenizer, folder))
     shutil.rmtree(
