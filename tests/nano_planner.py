@@ -105,7 +105,15 @@ def nano(toy_store: EpisodeStore, one_thread: None) -> Nano:
     from tracer1.training.warmup_data import WarmupSource
 
     settings = NanoModelSettings(
-        hidden=32, layers=2, heads=2, vision_hidden=32, vision_layers=1, vision_heads=2, pieces=60, word_episodes=4
+        hidden=32,
+        layers=2,
+        heads=2,
+        vision_hidden=32,
+        vision_layers=1,
+        vision_heads=2,
+        pieces=60,
+        word_episodes=4,
+        init_std=0.3,  # so large that it says different things of different prompts without being trained
     )
     episodes = list(read_episodes(toy_store.directory))
     source = WarmupSource(episodes, PROMPT, str(toy_store.directory))
