@@ -73,7 +73,7 @@ def test_tasks_go_by_the_last_stage() -> None:
     per_task = {"a": {"success": 0.2}, "b": {"success": 0.9, "endings": {"finished": 3, "failed": 1}}}
     stages = [{"name": "base", "per_task": {"a": {"success": 0.6}}}, {"name": "stage2", "per_task": per_task}]
     names, rows = task_rows(results(tasks=["a", "b", "never"], stages=stages))
-    assert names == ("Base", "After stage 2")
+    assert names == (("base", "Base"), ("two", "After stage 2"))
     assert [(r.task, [text for _, text in r.values]) for r in rows] == [("b", ["–", "90"]), ("a", ["60", "20"])]
     assert rows[0].endings is not None
     assert rows[0].endings.parts == (("finished", 3, 75.0), ("failed", 1, 25.0))

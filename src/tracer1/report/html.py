@@ -34,7 +34,7 @@ class Section:
     headline: tables.Table
     gains: tuple[tables.Row, ...]
     strips: tuple[Strip, ...]
-    task_stages: tuple[str, ...]
+    task_stages: tuple[tuple[str, str], ...]
     tasks: tuple[tables.TaskRow, ...]
     foresight: Chart | None
     depths: tables.Table

@@ -203,8 +203,8 @@ def _difference(e: Estimate, reach: float, shares: bool) -> Bar:
 # ---- tasks, depth, tool agents ---------------------------------------------------------------------------------------
 
 
-def task_rows(results: Record) -> tuple[tuple[str, ...], tuple[TaskRow, ...]]:
-    """(the stages' names, a row for each task), tasks by the last stage's success, best first."""
+def task_rows(results: Record) -> tuple[tuple[tuple[str, str], ...], tuple[TaskRow, ...]]:
+    """((style, label) of each stage, a row for each task), tasks by the last stage's success, best first."""
     measured = [(name, record.named("per_task")) for name, record in stages(results)]
     measured = [(name, tasks) for name, tasks in measured if tasks]
     if not measured:
@@ -227,7 +227,7 @@ def task_rows(results: Record) -> tuple[tuple[str, ...], tuple[TaskRow, ...]]:
             row = TaskRow(task, tuple(dots), tuple(values), endings, (left, right - left))
             rows.append((-1.0 if last is None else last, row))
     rows.sort(key=lambda pair: -pair[0])
-    return tuple(stage_label(name) for name, _ in measured), tuple(row for _, row in rows)
+    return tuple((style_of(name), stage_label(name)) for name, _ in measured), tuple(row for _, row in rows)
 
 
 def _endings(counts: Mapping[str, float]) -> Endings | None:
