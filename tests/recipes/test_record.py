@@ -64,6 +64,13 @@ def test_the_same_seeds_give_the_same_store(recorded: RecordReport, tmp_path: Pa
     assert done == [(i, 6) for i in range(1, 7)]
 
 
+def test_recording_more_keeps_what_was_there(tmp_path: Path) -> None:
+    record_miniwob(["enter-text"], 2, 0, tmp_path)
+    record_miniwob(["enter-text", "click-option"], 1, 1, tmp_path)
+    ids = [episode.episode_id for episode in read_episodes(tmp_path)]
+    assert ids == ["miniwob/enter-text/0", "miniwob/enter-text/1", "miniwob/click-option/1"]
+
+
 def test_a_task_without_an_oracle_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no oracle for task 'chase-circle'"):
         record_miniwob(["enter-text", "chase-circle"], 1, 0, tmp_path / "store")

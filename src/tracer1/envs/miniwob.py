@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -177,7 +177,9 @@ class Browser:
 
     async def _close(self) -> None:
         if self._chromium is not None and self._chromium.is_connected():
-            await self._chromium.close()
+            with suppress(TimeoutError):  # one that hangs goes with the driver, which is stopped next
+                async with asyncio.timeout(10.0):
+                    await self._chromium.close()
 
 
 class MiniWobEnv:
@@ -234,7 +236,7 @@ class MiniWobEnv:
         self._last = None
         page, self._page = self._page, None
         if page is not None and not page.is_closed():
-            await page.context.close()
+            await _discard(page)
 
     # ---- the page ----------------------------------------------------------------------------------------------------
 
@@ -372,8 +374,6 @@ def _wheel(direction: str | None) -> tuple[float, float]:
 
 async def _discard(page: Page) -> None:
     """Close a page that may no longer answer, without waiting long for it."""
-    try:
+    with suppress(TimeoutError, PlaywrightError):  # it is gone already, or goes with the browser
         async with asyncio.timeout(2.0):
             await page.context.close()
-    except (TimeoutError, PlaywrightError):
-        return  # it is gone already, or goes with the browser

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
-from tracer1.data.store import EpisodeStore, write_episodes
+from tracer1.data.store import EPISODES, EpisodeStore, read_episodes, write_episodes
 from tracer1.envs.miniwob import Browser
 from tracer1.envs.oracles import Demonstration, demonstrate, oracle_for
 from tracer1.errors import EnvironmentFailure
@@ -66,7 +66,8 @@ def record_miniwob(
 ) -> RecordReport:
     """Play ``episodes`` episodes of each task (seeds ``seed``, ``seed`` + 1, ...) and store those that earn reward 1.
 
-    ``out`` becomes an episode store: its ``episodes.jsonl`` is written once all are played, ordered by task and seed.
+    ``out`` becomes an episode store: its ``episodes.jsonl`` is written once all are played, ordered by task and seed;
+    other episodes that it held stay in front, those of the same task and seed are replaced.
     Screenshots are 160 x 210 times ``scale`` pixels; ``pages`` play at once. Raises UsageError for a task without an
     oracle, SetupError when the browser or the disk is missing.
     """
@@ -136,7 +137,9 @@ async def _record(
                 failures[job] = shown.reason or f"reward {shown.reward:g}"
             if progress is not None:
                 progress(len(kept) + len(failures), len(jobs))
-    write_episodes(out, (kept[job] for job in jobs if job in kept))
+    played = {f"miniwob/{task}/{seed}" for task, seed in jobs}
+    held = [episode for episode in _held(out) if episode.episode_id not in played]
+    write_episodes(out, [*held, *(kept[job] for job in jobs if job in kept)])
     counts = {
         task: TaskCount(
             kept=sum(job[0] == task for job in kept),
@@ -146,6 +149,10 @@ async def _record(
         for task in dict.fromkeys(task for task, _ in jobs)
     }
     return RecordReport(out, counts, time.monotonic() - started)
+
+
+def _held(out: Path) -> Iterable[Episode]:
+    return read_episodes(out) if (out / EPISODES).is_file() else ()
 
 
 def _episode(shown: Demonstration, store: EpisodeStore, split: str) -> Episode:
