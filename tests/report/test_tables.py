@@ -56,7 +56,11 @@ def test_gains_share_a_scale_around_zero() -> None:
                 "live_stage2_minus_base": {"value": 0.4, "interval": [0.3, 0.5], "count": 240},
                 "plan_reward_stage1_minus_base": {"value": -0.1, "interval": [-0.2, 0.0]},
             },
-            blank_images={"difference": {"value": -0.3, "interval": [-0.4, -0.1]}},
+            blank_images={
+                "difference": {"value": -0.3, "interval": [-0.4, -0.1]},
+                "with_images": 0.5,
+                "live_success": 0.2,
+            },
         )
     )
     assert [(r.label, r.note) for r in rows] == [
@@ -67,6 +71,14 @@ def test_gains_share_a_scale_around_zero() -> None:
     bars = [row.cells[0] for row in rows]
     assert [bar and bar.text for bar in bars] == ["+40.0\u202fpoints", "−0.100", "+30.0\u202fpoints"]
     assert [bar and (bar.left, bar.width) for bar in bars] == [(80.0, 20.0), (30.0, 20.0), (60.0, 30.0)]
+
+
+def test_images_that_do_harm_are_not_told_as_worth_something() -> None:
+    harm = {"difference": {"value": -0.1, "interval": [-0.2, 0.0]}, "with_images": 0.2, "live_success": 0.3}
+    (row,) = gains(results(blank_images=harm))
+    assert (row.note, row.cells[0] and row.cells[0].text) == ("images − blank", "−10.0\u202fpoints")
+    (row,) = gains(results(blank_images={"difference": {"value": -0.1}}))
+    assert (row.label, row.cells[0] and row.cells[0].text) == ("Live difference with blank images", "−10.0\u202fpoints")
 
 
 def test_tasks_go_by_the_last_stage() -> None:

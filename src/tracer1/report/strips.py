@@ -185,7 +185,7 @@ def _foreseen(step: Record, number: int, came_true: CameTrue) -> Foreseen:
 
 def _came_true(step: Record, turns: Sequence[Record], i: int, k: int) -> CameTrue:
     """What became of the step that turn ``i`` foresaw ``k`` steps ahead, by what turn ``i + k`` then carried out."""
-    if k == 0 or i + k >= len(turns) or turns[i + k].data.get("action") is None:
+    if k == 0 or i + k >= len(turns) or turns[i + k].data.get("action") is None or turns[i + k].text("error"):
         return ""
     then = turns[i + k].records("steps")
     if not then:

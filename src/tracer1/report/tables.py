@@ -158,31 +158,35 @@ _MEASURES = {
 
 
 def gains(results: Record) -> tuple[Row, ...]:
-    """Differences between agents, all on one scale around zero."""
+    """Differences between agents, all on one scale around zero; shares in points, anything else as it is."""
     found = [(name, e) for name in results.record("gains").data if (e := results.record("gains").estimate(name))]
-    blank = results.record("blank_images").estimate("difference")
-    if blank:
-        found.append(("live_images_minus_blank", Estimate(*_positive(blank), blank.count)))
+    if blank := _worth_of_images(results.record("blank_images")):
+        found.append(blank)
     reach = max((abs(v) for _, e in found for v in (e.value, e.low, e.high) if v is not None), default=0.0) or 1.0
     rows = []
     for name, e in found:
-        match = _MINUS_KEY.match(name)
-        measure, label = name, words(name).capitalize()
-        note = ""
-        if match:
+        measure, label, note = name, words(name).capitalize(), ""
+        if match := _MINUS_KEY.match(name):
             measure = match[1]
             after, before = (SHORT.get(match[k], words(match[k])) for k in (2, 3))
             label, note = _MEASURES.get(measure, words(measure).capitalize()), f"{after} {MINUS} {before}"
-        shares = not measure.startswith(("plan_reward", "reward", "format"))
+        shares = measure.startswith(("live", "first_step", "hit_rate", "copied"))
         rows.append(Row(label, "reference", (_difference(e, reach, shares),), note))
     return tuple(rows)
 
 
-def _positive(e: Estimate) -> tuple[float, float | None, float | None]:
-    """A fall told as what the pictures are worth: the file may hold it under either sign."""
-    if e.value >= 0 or e.low is None or e.high is None:
-        return abs(e.value), e.low if e.value >= 0 else None, e.high if e.value >= 0 else None
-    return -e.value, -e.high, -e.low
+def _worth_of_images(blank: Record) -> tuple[str, Estimate] | None:
+    """(name, what the pictures are worth). The two values beside the difference tell which way round it was taken;
+    without them it is shown as it stands."""
+    e = blank.estimate("difference")
+    if e is None:
+        return None
+    seen, blind = blank.estimate("with_images"), blank.estimate("live_success")
+    if seen is None or blind is None:
+        return "live_difference_with_blank_images", e
+    if (seen.value - blind.value) * e.value < 0:
+        e = Estimate(-e.value, None if e.high is None else -e.high, None if e.low is None else -e.low, e.count)
+    return "live_images_minus_blank", e
 
 
 def _difference(e: Estimate, reach: float, shares: bool) -> Bar:
@@ -247,7 +251,7 @@ def foresight(results: Record) -> Chart | None:
         "Forecast hit rate by depth",
         found,
         lambda v: f"{100 * v:.0f}{NARROW}%",
-        "How often the step foreseen so far ahead is the one that was recorded, on held-out windows.",
+        "How often the step foreseen so far ahead is the one that was recorded.",
     )
 
 

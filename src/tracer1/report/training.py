@@ -132,8 +132,10 @@ def step_times(metrics: Mapping[str, Sequence[Record]]) -> tuple[tuple[str, str]
     rows = []
     for stage, lines in metrics.items():
         times = [line.numbers("seconds") for line in lines]
-        means = {n: sum(t.get(n, 0.0) for t in times) / len(times) for n in dict.fromkeys(n for t in times for n in t)}
-        said = [f"{words(name)} {value:.2f} s" for name, value in means.items()]
+        said = []
+        for name in dict.fromkeys(name for found in times for name in found):
+            values = [found[name] for found in times if name in found]
+            said.append(f"{words(name)} {sum(values) / len(values):.2f} s")
         rss = [v for line in lines if (v := line.number("rss_mb")) is not None]
         if rss:
             said.append(f"memory at most {max(rss) / 1024:.1f} GB")
