@@ -125,7 +125,9 @@ def test_trl_gives_the_model_what_the_planner_gives_it(nano: Nano, planner: Loca
     theirs, _, fields = trainer._tokenize_prompts(messages)
     ours = planner.inputs(messages)
     masks = ours["attention_mask"].bool()
-    assert [list(ids) for ids in theirs] == [ids[mask].tolist() for ids, mask in zip(ours["input_ids"], masks, strict=True)]
+    assert [list(ids) for ids in theirs] == [
+        ids[mask].tolist() for ids, mask in zip(ours["input_ids"], masks, strict=True)
+    ]
     pixels = torch.as_tensor(fields["pixel_values"]).reshape(ours["pixel_values"].shape)
     assert (pixels - ours["pixel_values"]).abs().max() < 1e-6
 
@@ -144,11 +146,15 @@ def test_nothing_asked_nothing_said(planner: LocalPlanner) -> None:
 
 
 def test_a_prompt_without_images(planner: LocalPlanner) -> None:
-    said = planner.complete([PROMPT.messages("Press Send.", [], number=1), [{"role": "user", "content": "Press Send."}]])
+    said = planner.complete(
+        [PROMPT.messages("Press Send.", [], number=1), [{"role": "user", "content": "Press Send."}]]
+    )
     assert len(said) == 2
 
 
-def test_special_tokens_are_never_written(nano: Nano, planner: LocalPlanner, prompts: list[tuple[Message, ...]]) -> None:
+def test_special_tokens_are_never_written(
+    nano: Nano, planner: LocalPlanner, prompts: list[tuple[Message, ...]]
+) -> None:
     banned = set(suppressed_tokens(nano.tokenizer))
     assert nano.tokenizer.convert_tokens_to_ids("<|image_pad|>") in banned
     assert nano.tokenizer.eos_token_id not in banned
@@ -167,7 +173,9 @@ def test_sampling_follows_the_seed(nano: Nano, prompts: list[tuple[Message, ...]
     assert said(1) != said(2)
 
 
-def test_blank_images_change_what_is_seen(nano: Nano, planner: LocalPlanner, prompts: list[tuple[Message, ...]]) -> None:
+def test_blank_images_change_what_is_seen(
+    nano: Nano, planner: LocalPlanner, prompts: list[tuple[Message, ...]]
+) -> None:
     blind = LocalPlanner(nano.folder, blank_images=True, bf16=False)
     seen, unseen = planner.inputs(prompts[:2]), blind.inputs(prompts[:2])
     assert torch.equal(seen["input_ids"], unseen["input_ids"])

@@ -41,13 +41,13 @@ def words_of_the_tasks(nano: Nano) -> set[str]:
 
 
 @given(text=st.text(st.sampled_from(string.ascii_letters + "äßé"), min_size=1, max_size=12) | st.text(min_size=1))
-def test_a_string_is_spelt_the_same_wherever_it_stands(
-    nano: Nano, words_of_the_tasks: set[str], text: str
-) -> None:
+def test_a_string_is_spelt_the_same_wherever_it_stands(nano: Nano, words_of_the_tasks: set[str], text: str) -> None:
     vocabulary = nano.tokenizer.get_vocab()
     assume(text.strip() == text)
     first = pre_tokenizers.Split(WORD, "isolated").pre_tokenize_str(text)[0][0]
-    assume(first not in words_of_the_tasks)  # a word of the tasks' language is a token of its own, with and without the space
+    assume(
+        first not in words_of_the_tasks
+    )  # a word of the tasks' language is a token of its own, with and without the space
     assume(not text.startswith(("'", '"')))
     space = vocabulary["Ġ"]
     spelt = ids(nano.tokenizer, text)
