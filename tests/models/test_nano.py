@@ -1,4 +1,4 @@
-"""The planner's folder: what transformers, our processor and the trainer make of it agrees to the token and the pixel."""
+"""The planner's folder: transformers, our processor and the trainer agree on it to the token and the pixel."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_images_of_a_prompt_come_in_order() -> None:
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path, nano: Nano) -> None:
-    with pytest.raises(SetupError, match="holds no config.json"):
+    with pytest.raises(SetupError, match=r"holds no config\.json"):
         load_model(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(SetupError, match="no planner can be loaded"):

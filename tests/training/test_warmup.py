@@ -140,7 +140,7 @@ def test_the_loss_falls(nano: Nano, small: NanoModelSettings, tmp_path: Path) ->
     assert not model.training
 
 
-class Stop(Exception):
+class StopError(Exception):
     """What a test ends a run with."""
 
 
@@ -149,7 +149,7 @@ def warm_up(nano: Nano, small: NanoModelSettings, out: Path, stop_at: int | None
 
     def on_step(row: dict[str, float]) -> None:
         if row["step"] == stop_at:
-            raise Stop
+            raise StopError
 
     run_warmup(model, nano.source, SETTINGS, make_processor(nano.tokenizer), out, 0, on_step)
     return model
@@ -159,7 +159,7 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
     nano: Nano, small: NanoModelSettings, tmp_path: Path
 ) -> None:
     whole = warm_up(nano, small, tmp_path / "whole").state_dict()
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         warm_up(nano, small, tmp_path / "cut", stop_at=4)  # after the state of step 3 was kept
     assert [row["step"] for row in lines(tmp_path / "cut")] == [0, 1, 2, 3]
     resumed = warm_up(nano, small, tmp_path / "cut").state_dict()
@@ -181,7 +181,7 @@ def test_the_state_of_another_model_is_refused(nano: Nano, small: NanoModelSetti
 
 
 def test_half_a_line_of_metrics_is_forgotten(nano: Nano, small: NanoModelSettings, tmp_path: Path) -> None:
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         warm_up(nano, small, tmp_path, stop_at=4)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "warmup", "step": 4, "lo')
