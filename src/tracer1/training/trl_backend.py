@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
 import random
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -205,6 +207,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self.began = time.perf_counter()
         self.logs: list[Row] = []  # of the updates of this step
 
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        _release_memory()
+
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step % self.updates == 0:
             self.began, self.logs = time.perf_counter(), []
@@ -253,6 +258,12 @@ def _means(logs: Sequence[Row]) -> dict[str, float]:
     names = sorted({name for log in logs for name in log})
     values = {n: [v for log in logs if isinstance(v := log.get(n), int | float) and math.isfinite(v)] for n in names}
     return {name: sum(found) / len(found) for name, found in values.items() if found}
+
+
+def _release_memory() -> None:
+    """Give freed memory back: batches of ever new shapes fragment glibc's heap, by some 30 MB a step on a CPU."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _mean_terms(terms: Sequence[Any]) -> dict[str, float]:
