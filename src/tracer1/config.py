@@ -163,7 +163,6 @@ class WarmupSettings(Settings):
     drill_share: Share = 0.2  # of each later batch
     lr: AboveZero = 3e-3
     lr_warmup_steps: Positive = 50
-    decay_steps: Positive | None = None  # over which the rate falls to a twentieth; None: over both phases
     weight_decay: NonNegative = 0.01
     max_grad_norm: AboveZero = 1.0
     augment: Share = 0.7  # probability that a window's strings are replaced by unseen ones

@@ -185,7 +185,7 @@ def blank_images(config: Config, run: Path, seen: LiveResult) -> dict[str, Any]:
     }
 
 
-def tool_agents(config: Config, say: Say, sample: int = 60) -> dict[str, Any]:
+def tool_agents(config: Config, say: Say, sample: int = 28) -> dict[str, Any]:
     """How often each tool agent hits the recorded target on a sample of held-out episodes.
 
     One looks for it in the page, one in the pixels.

@@ -113,8 +113,8 @@ def batches(
 
 
 def learning_rate(step: int, settings: WarmupSettings) -> float:
-    """Linear warm-up, then linear decay to a twentieth."""
-    total = settings.decay_steps or settings.drill_steps + settings.steps
+    """Linear warm-up, then linear decay to a twentieth over both phases."""
+    total = settings.drill_steps + settings.steps
     rise = min(1.0, (step + 1) / settings.lr_warmup_steps)
     return settings.lr * rise * max(0.05, 1 - step / total)
 
