@@ -27,6 +27,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 
 from tracer1.config import StageSettings
+from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import suppressed_tokens
 from tracer1.training.records import forget_after
 from tracer1.training.reward_fn import RewardFunction, Scorer, text_of
@@ -42,6 +43,7 @@ def grpo_config(
 
     The flags set here against TRL's defaults are those under which its loss is the paper's. The global batch is shared
     among ``WORLD_SIZE`` processes. ``extra``, the config's ``trainer`` section, has the last word.
+    Raises UsageError when it names what TRL does not know.
     """
     updates = updates_per_step(settings)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -85,7 +87,10 @@ def grpo_config(
         save_total_limit=settings.keep_checkpoints,
         dataloader_pin_memory=False,
     )
-    return GRPOConfig(**{**values, **(extra or {})})
+    try:
+        return GRPOConfig(**{**values, **(extra or {})})
+    except TypeError as error:
+        raise UsageError(f"trainer: {error}; its keys are those of TRL's GRPOConfig") from error
 
 
 def updates_per_step(settings: StageSettings) -> int:
