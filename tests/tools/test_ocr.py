@@ -100,6 +100,16 @@ def test_words_of_one_line_are_told_apart() -> None:
     assert within(page.point("link", "Forward"), (70, 195, 160, 230))
 
 
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_link_may_be_named_by_its_label(joined: bool) -> None:
+    page = Page()
+    page.write(10, 200, "Email:", known=not joined)
+    page.write(80, 200, "ada@x.org", (0, 0, 238), known=not joined)
+    if joined:
+        page.lines.append(TextLine("Email: ada@x.org", (10.0, 120.0, 180.0, 145.0)))
+    assert within(page.point("link", "Email"), (80, 195, 180, 230))
+
+
 def test_a_calendar_gives_days_that_were_misread() -> None:
     page = Page()
     for day in range(1, 31):

@@ -103,7 +103,7 @@ class Browser:
     may take. ``port``: of the page server on 127.0.0.1; 0 takes a free one.
     """
 
-    def __init__(self, images: Path | str, *, executable: str | None = None, timeout: float = 15.0, port: int = 0):
+    def __init__(self, images: Path | str, *, executable: str | None = None, timeout: float = 30.0, port: int = 0):
         self.images = Path(images)
         self.timeout = timeout
         self._executable = executable

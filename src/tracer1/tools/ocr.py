@@ -58,7 +58,7 @@ class Shape:
     box: Box
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """A screenshot, read. Boxes are in pixels of the screenshot; ``unit`` is the height of its text lines."""
 
@@ -67,7 +67,13 @@ class Seen:
     lines: tuple[TextLine, ...]
     shapes: tuple[Shape, ...]
     unit: float
-    blue: tuple[bool, ...]  # for each line, whether it is written in blue
+    blue: NDArray[np.bool_]  # (height, width): which pixels are blue, as links are
+
+    def written_in_blue(self, box: Box) -> bool:
+        """Whether the text in a box is blue; ink covers a fifth of it, more or less."""
+        x0, y0, x1, y1 = (max(0, round(v)) for v in box)
+        patch = self.blue[y0:y1, x0:x1]
+        return patch.size > 0 and float(patch.mean()) > 0.05
 
     def of(self, *kinds: str) -> list[Shape]:
         """The shapes of some kinds, in reading order."""
@@ -146,7 +152,8 @@ def see(pixels: Pixels, read: Callable[[Pixels], list[TextLine]] | None = None) 
     unit = float(np.median([line.box[3] - line.box[1] for line in lines])) if lines else pixels.shape[0] / 16
     drawn = find_shapes(body, unit, [line.box for line in texts])
     shapes = tuple(Shape(shape.kind, _shift(shape.box, top)) for shape in drawn)
-    blue = tuple(_is_blue(pixels, line.box) for line in lines)
+    red, green, blueness = (pixels[:, :, i].astype(np.int16) for i in range(3))
+    blue = (blueness - red > 50) & (blueness - green > 50)
     return Seen((pixels.shape[1], pixels.shape[0]), float(top), lines, shapes, unit, blue)
 
 
@@ -194,13 +201,6 @@ def banner_height(pixels: Pixels) -> int:
     margins = pixels[:, (0, -1)].astype(np.int16)
     yellow = ((margins[:, :, :2] > 250).all(axis=2) & (margins[:, :, 2] < 5)).all(axis=1)
     return int(np.argmin(yellow)) if not yellow.all() else 0
-
-
-def _is_blue(pixels: Pixels, box: Box) -> bool:
-    x0, y0, x1, y1 = (max(0, round(v)) for v in box)
-    patch = pixels[y0:y1, x0:x1].astype(np.int16).reshape(-1, 3)
-    ink = patch[patch.sum(axis=1) < 600]
-    return len(ink) > 0 and float(((ink[:, 2] - ink[:, 0] > 50) & (ink[:, 2] - ink[:, 1] > 50)).mean()) > 0.5
 
 
 # ---- drawn shapes ----------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def find(seen: Seen, role: str, name: str | None, ordinal: int | None) -> Point:
     if role in _DRAWN and (name is None or role in ("arrow", "icon", "day")):
         boxes = _DRAWN[role](seen, name)
     elif name is None:
-        boxes = [line.box for i, line in enumerate(seen.lines) if role not in ("link", "result") or seen.blue[i]]
+        boxes = [b for b in (line.box for line in seen.lines) if role not in _BLUE or seen.written_in_blue(b)]
         boxes = reading_rows(boxes, lambda b: b)
     else:
         boxes = [_place(seen, role, span) for span in _named(seen, role, name)]
@@ -343,6 +343,7 @@ def _words(text: str) -> list[tuple[int, int]]:
     return ends
 
 
+_BLUE: Final = ("link", "result")  # roles that pages write in blue
 _ALIKE: Final = str.maketrans("01i|!58", "ollllsb", ":,.")
 
 
@@ -360,8 +361,8 @@ def _fit(seen: Seen, role: str, span: Span) -> float:
     within = {s.kind for s in seen.shapes if _covers(s.box, span.box)}
     if role == "button":
         return 0.1 if "button" in within else 0.0
-    if role in ("link", "result"):
-        return 0.1 if seen.blue[span.line] else -0.1 * ("field" in within)
+    if role in _BLUE:
+        return 0.1 if seen.written_in_blue(span.box) else -0.1 * ("field" in within)
     if role == "field":
         return 0.1 if _beside(seen, span.box) else 0.0
     if role in ("checkbox", "radio button"):
@@ -380,7 +381,19 @@ def _place(seen: Seen, role: str, span: Span) -> Box:
         return _beside(seen, span.box) or right
     if role in ("checkbox", "radio button"):
         return _left_mark(seen, span.box) or span.box
+    if role == "link" and not seen.written_in_blue(span.box):
+        return _link_after(seen, span) or span.box
     return span.box
+
+
+def _link_after(seen: Seen, label: Span) -> Box | None:
+    """The blue text right of the one that labels it: the rest of the line, or the next line of the same row."""
+    x0, y0, x1, y1 = seen.lines[label.line].box
+    rest = (label.box[2], y0, x1, y1)
+    if label.box[2] < x1 - seen.unit and seen.written_in_blue(rest):
+        return rest
+    row = [line.box for line in seen.lines if line.box[1] < (y0 + y1) / 2 < line.box[3] and line.box[0] >= x0]
+    return min((b for b in row if seen.written_in_blue(b)), key=lambda b: b[0], default=None)
 
 
 def _beside(seen: Seen, label: Box) -> Box | None:
