@@ -28,7 +28,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from tracer1.config import StageSettings
 from tracer1.errors import UsageError
-from tracer1.models.qwen3vl import suppressed_tokens
+from tracer1.models.qwen3vl import load_model, suppressed_tokens
 from tracer1.training.records import forget_after
 from tracer1.training.reward_fn import RewardFunction, Scorer, text_of
 
@@ -296,6 +296,9 @@ def train_grpo(
     done = int(checkpoint.name.split("-")[1]) // updates_per_step(settings) if checkpoint else 0
     forget_after(metrics, stage, done, offset=0)
     forget_after(rollouts, stage, done, offset=1)
+    if checkpoint and done >= settings.steps:  # TRL would train one step more
+        model.load_state_dict(load_model(checkpoint).state_dict())
+        return
     trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step, extra)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
