@@ -25,6 +25,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import RepeatSampler
 
 from tracer1.config import StageSettings
 from tracer1.errors import UsageError
@@ -110,6 +111,14 @@ def _vllm(settings: StageSettings) -> Row:
     }
 
 
+class EpochSampler(RepeatSampler):  # type: ignore[misc]
+    """TRL's order of the prompts as a function of (seed, epoch): a resumed run draws what it would have drawn."""
+
+    def set_epoch(self, epoch: int) -> None:
+        if self.shuffle:
+            self.generator.manual_seed(self.seed + epoch)
+
+
 class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
     """GRPOTrainer that refills silent groups and records rollouts."""
 
@@ -123,6 +132,10 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         self.seconds: dict[str, float] = {}
         self.refill_counts = (0, 0)
         self._rows: list[Row] = []
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
+        s = super()._get_train_sampler(dataset)
+        return EpochSampler(s.data_source, s.mini_repeat_count, s.batch_size, s.repeat_count, s.shuffle, s.seed)
 
     def _generate_and_score_completions(self, inputs: list[Row]) -> dict[str, Any]:
         started = time.perf_counter()
