@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -363,8 +365,16 @@ def inspect(path: Annotated[Path, typer.Argument(help="An episode store, a .json
 # ---- the boundary ----------------------------------------------------------------------------------------------------
 
 
+def quieten() -> None:
+    """Keep the engines' own bars and notices of renamed arguments out of ours; what is set in the environment stands."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
 def main() -> None:
     """Run the command line; what this library raises on purpose becomes one line and an exit code."""
+    quieten()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     debug = "--debug" in sys.argv
     run: Callable[..., Any] = app
