@@ -31,9 +31,8 @@ def make_tool_agent(name: str, **options: Any) -> ToolAgent:
     except ModuleNotFoundError as error:
         if error.name and module.startswith(error.name):
             raise UsageError(f"tool agent {name!r}: there is no module {module!r}") from error
-        raise SetupError(
-            f"tool agent {name!r} needs {error.name}; install it with: pip install 'tracer1[{name}]'"
-        ) from error
+        package = f"'tracer1[{name}]'" if name in TOOL_AGENTS else error.name
+        raise SetupError(f"tool agent {name!r} needs {error.name}; run: pip install {package}") from error
     except AttributeError as error:
         raise UsageError(f"tool agent {name!r}: {module} has no {attribute!r}") from error
     try:
