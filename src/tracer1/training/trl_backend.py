@@ -32,8 +32,10 @@ from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import load_model, suppressed_tokens
 from tracer1.training.records import forget_after
 from tracer1.training.reward_fn import RewardFunction, Scorer, text_of
+from tracer1.training.signal import SignalMemory, kind_of
 
 Row = dict[str, Any]
+SIGNAL = "signal.json"  # in a checkpoint: which kinds of prompts carried a signal
 COMPLETE = "complete"  # written into a checkpoint after everything else: a checkpoint without it was cut off
 
 
@@ -129,6 +131,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         super().__init__(*args, reward_funcs=[self.reward_function], **kwargs)
         self.scorer, self.stage, self.updates = scorer, stage, updates
         self.rollouts_file, self.refill_rounds = rollouts, refill_rounds
+        self.signal = SignalMemory([kind_of(row) for row in self.train_dataset])
         self.seconds: dict[str, float] = {}
         self.refill_counts = (0, 0)
         self._rows: list[Row] = []
@@ -153,16 +156,15 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         started = time.perf_counter()
         result = super()._generate(prompts)
         n = self.num_generations
-        refilled = silent_at_first = 0
+        rounds = self.refill_rounds if self.model.training else 0
+        silent = self._silent_groups(result[3], range(len(prompts) // n)) if rounds else []
+        at_first, refilled = len(silent), 0
         rng = random.Random(f"{self.args.seed}/{self.state.global_step}")
-        for _ in range(self.refill_rounds if self.model.training else 0):
-            silent = [g for g in range(len(prompts) // n) if self._is_silent(result[3], g, n)]
-            silent_at_first = silent_at_first or len(silent)
-            if not silent:
-                break
+        while silent and rounds:
+            rounds -= 1
             places = [g * n + k for g in silent for k in range(n)]
             for g in silent:
-                row = self.train_dataset[rng.randrange(len(self.train_dataset))]
+                row = self.train_dataset[self.signal.draw(rng)]
                 for k in range(n):
                     self._rows[g * n + k].clear()
                     self._rows[g * n + k].update(row)
@@ -174,17 +176,23 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
                     if isinstance(field, list) and field:
                         field[target] = new[source]
             refilled += len(silent)
-        self.refill_counts = (silent_at_first, refilled)
+            silent = self._silent_groups(result[3], silent)
+        self.refill_counts = (at_first, refilled)
         self.seconds["generate"] = time.perf_counter() - started
         return result
 
-    def _is_silent(self, completions: Sequence[Any], group: int, n: int) -> bool:
-        rewards = [
-            score.overall
-            for i in range(group * n, group * n + n)
-            if (score := self.scorer(text_of(completions[i]), self._rows[i])).overall is not None
-        ]
-        return not rewards or max(rewards) - min(rewards) < 1e-6
+    def _silent_groups(self, completions: Sequence[Any], groups: Sequence[int]) -> list[int]:
+        """Those of the groups whose rewards are all equal; what was seen is remembered."""
+        n, silent = self.num_generations, []
+        for group in groups:
+            places = range(group * n, group * n + n)
+            scores = [self.scorer(text_of(completions[i]), self._rows[i]).overall for i in places]
+            rewards = [score for score in scores if score is not None]
+            has_signal = bool(rewards) and max(rewards) - min(rewards) > 1e-6
+            self.signal.saw(kind_of(self._rows[places[0]]), has_signal)
+            if not has_signal:
+                silent.append(group)
+        return silent
 
     def _record(self, inputs: list[Row]) -> None:
         advantages = list(self._logs["advantages"])[-len(inputs) :]
@@ -268,7 +276,10 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self.on_step(row)
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if self.trainer is not None:
+            (checkpoint / SIGNAL).write_text(json.dumps(self.trainer.signal.visits), encoding="utf-8")
+        (checkpoint / COMPLETE).touch()
 
 
 def _means(logs: Sequence[Row]) -> dict[str, float]:
@@ -313,6 +324,8 @@ def train_grpo(
         model.load_state_dict(load_model(checkpoint).state_dict())
         return
     trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step, extra)
+    if checkpoint:
+        trainer.signal.visits = json.loads((checkpoint / SIGNAL).read_text(encoding="utf-8"))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
