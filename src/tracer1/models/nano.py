@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -74,10 +75,15 @@ def build_model(
     return model
 
 
-def save_planner(model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write weights, configuration, tokenizer and processor files: everything that ``from_pretrained`` needs."""
+def save_planner(
+    model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path, processor: Any = None
+) -> None:
+    """Write weights, configuration, tokenizer and processor files: everything that ``from_pretrained`` needs.
+
+    ``processor``: the model's own; the nano planner's if None.
+    """
     model.save_pretrained(out)
-    make_processor(tokenizer).save_pretrained(out)
+    (processor or make_processor(tokenizer)).save_pretrained(out)
     # Our class is Qwen3VLProcessor less its video half; whoever has torchvision loads the whole one.
     file = out / "processor_config.json"
     file.write_text(

@@ -161,7 +161,7 @@ def gain(after: LiveResult, before: LiveResult) -> Estimate:
 
 def blank_images(config: Config, run: Path, seen: LiveResult) -> dict[str, Any]:
     """The same planner with every screenshot painted white, on the tasks whose screen decides what to do."""
-    tasks = config.evaluation.visual_tasks
+    tasks = config.evaluation.visual_tasks or config.evaluation.tasks
     planner = load_planner(run / "checkpoints" / "stage2", config, blank_images=True)
     blind = live(planner, config, run, "blank_images", tasks=tasks)
     missing = [t for t in tasks if t not in config.evaluation.tasks]

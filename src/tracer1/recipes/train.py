@@ -62,7 +62,9 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
         settings: StageSettings = getattr(config, name)
         scorer = make_scorer(config, name)
         with TemporaryDirectory() as scratch:
-            make_trainer(model, processor, rows, scorer, settings, Path(scratch), name, config.seed)
+            make_trainer(
+                model, processor, rows, scorer, settings, Path(scratch), name, config.seed, extra=config.trainer
+            )
         lines.append(
             f"{name}: {settings.arithmetic()}; {len(rows)} windows; into {config.output_dir}/checkpoints/{name}"
         )
@@ -114,10 +116,8 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
         on_step=on_step,
         extra=config.trainer,
     )
-    publish(out, lambda folder: save_planner(model, processor.tokenizer, folder))
-    shutil.rmtree(
-        run / "trainer" / name, ignore_errors=True
-    )  # the stage is done: its optimiser states are of no more use
+    publish(out, lambda folder: save_planner(model, processor.tokenizer, folder, processor))
+    shutil.rmtree(run / "trainer" / name, ignore_errors=True)  # its optimiser states are of no more use
     return out
 
 
