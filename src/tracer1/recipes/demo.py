@@ -194,7 +194,16 @@ def tool_agents(config: Config, say: Say, sample: int = 28) -> dict[str, Any]:
     folder = Path(config.data.episodes) / "heldout"
     episodes = list(read_episodes(folder))
     agents = [make_tool_agent(name) for name in ("dom", "ocr")]
-    return grounding_report(episodes[:: max(1, len(episodes) // sample)], folder, agents)
+    report = grounding_report(episodes[:: max(1, len(episodes) // sample)], folder, agents)
+    return {
+        name: {
+            "hit_rate": found["all"]["rate"],
+            "count": found["all"]["steps"],
+            "text_hit_rate": found["text"]["rate"],
+            "text_count": found["text"]["steps"],
+        }
+        for name, found in report["agents"].items()
+    }
 
 
 def protocol(config: Config) -> dict[str, str]:
