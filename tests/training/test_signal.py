@@ -1,40 +1,61 @@
-"""Which prompts teach."""
-
 from __future__ import annotations
 
 import random
 from collections import Counter
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tracer1.training.signal import SignalMemory, kind_of
 
-
-def test_prompts_of_one_step_of_one_task_are_alike() -> None:
-    assert kind_of({"episode_id": "miniwob/login-user/7", "step": 2, "source": "miniwob"}) == "miniwob/login-user#2"
-    assert kind_of({"episode_id": "77", "step": 0, "source": "agentnet"}) == "agentnet#0"
+KINDS = ["a", "a", "a", "b", "c"]
 
 
-def test_unseen_kinds_are_drawn_like_their_prompts() -> None:
-    memory = SignalMemory(["a"] * 30 + ["b"] * 10)
-    rng = random.Random(0)
-    drawn = Counter(memory.kinds[memory.draw(rng)] for _ in range(2000))
-    assert 0.7 < drawn["a"] / 2000 < 0.8
+@pytest.mark.parametrize(
+    ("episode_id", "kind"), [("toy/press/17", "toy/press#2"), ("toy/press/18", "toy/press#2"), ("17", "made#2")]
+)
+def test_prompts_are_alike_at_the_same_step_of_a_task(episode_id: str, kind: str) -> None:
+    assert kind_of({"episode_id": episode_id, "step": 2, "source": "made"}) == kind
 
 
-def test_a_solved_kind_is_drawn_rarely_but_is_not_forgotten() -> None:
-    memory = SignalMemory(["solved", "open"])
-    for _ in range(40):
-        memory.saw("solved", False)
-        memory.saw("open", True)
-    rng = random.Random(0)
-    drawn = Counter(memory.kinds[memory.draw(rng)] for _ in range(2000))
-    assert 0 < drawn["solved"] < drawn["open"] / 5
+def test_an_unseen_kind_promises_a_half() -> None:
+    assert SignalMemory(KINDS).promise("a") == 0.5
 
 
-def test_old_visits_fade() -> None:
-    memory = SignalMemory(["a"])
-    for _ in range(50):
+@given(visits=st.lists(st.booleans(), max_size=60))
+def test_a_promise_is_a_probability_that_follows_what_was_seen(visits: list[bool]) -> None:
+    memory = SignalMemory(KINDS)
+    for signal in visits:
+        memory.saw("a", signal)
+    assert 0 < memory.promise("a") < 1
+    before = memory.promise("a")
+    memory.saw("a", True)
+    assert memory.promise("a") > before
+    assert memory.promise("b") == 0.5
+
+
+def test_the_past_fades() -> None:
+    memory = SignalMemory(KINDS)
+    for _ in range(100):
         memory.saw("a", True)
-    high = memory.promise("a")
-    for _ in range(20):
+    for _ in range(100):
         memory.saw("a", False)
-    assert memory.promise("a") < high / 3
+        memory.saw("b", False)
+    assert memory.promise("a") == pytest.approx(memory.promise("b"), abs=1e-3)
+
+
+def test_what_teaches_is_drawn_more_often_and_nothing_is_forgotten() -> None:
+    memory = SignalMemory(KINDS)
+    for _ in range(50):
+        memory.saw("a", False)
+        memory.saw("b", True)
+    drawn = Counter(memory.draw(random.Random(seed)) for seed in range(2000))
+    assert set(drawn) == {0, 1, 2, 3, 4}
+    assert drawn[3] > drawn[4] > drawn[0]
+    assert max(drawn[0], drawn[1], drawn[2]) < 2 * min(drawn[0], drawn[1], drawn[2])
+
+
+def test_without_memory_every_prompt_is_as_likely() -> None:
+    drawn = Counter(SignalMemory(KINDS).draw(random.Random(seed)) for seed in range(2000))
+    assert min(drawn.values()) > 0.7 * 2000 / 5

@@ -321,9 +321,19 @@ def stop_at(step: int) -> Callable[[dict[str, Any]], None]:
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     train: Callable[..., Any], tmp_path: Path, updates: int, saved: int
 ) -> None:
+    def scorer(completion: str, row: dict[str, Any]) -> Score:
+        return Score(1.0, 1.0, 1.0) if "'Send'" in row["reference"] else variety(completion, row)
+
     steps = saved + 2  # four of them use every row once
-    changes = {"steps": steps, "save_every": saved, "updates_per_batch": updates, "micro_batch": 12 // updates}
+    changes: dict[str, Any] = {
+        "steps": steps,
+        "save_every": saved,
+        "updates_per_batch": updates,
+        "micro_batch": 12 // updates,
+    }
+    changes |= {"scorer": scorer, "skip_solved": True}
     whole = train(tmp_path / "whole", **changes)
+    assert sum(row["refilled_groups"] for row in lines(tmp_path / "whole/metrics.jsonl")) > 0
     with pytest.raises(StopError):
         train(tmp_path / "cut", on_step=stop_at(saved + 1), **changes)
     assert [row["step"] for row in lines(tmp_path / "cut/metrics.jsonl")] == list(range(1, saved + 2))
