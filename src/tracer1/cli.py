@@ -10,13 +10,14 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from tracer1.errors import TraceR1Error, UsageError
+from tracer1.errors import DataError, TraceR1Error, UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 data = typer.Typer(no_args_is_help=True, help="Record demonstrations, cut them into training windows, look at data.")
@@ -56,14 +57,15 @@ def emit(record: Any) -> None:
     typer.echo(json.dumps(record, ensure_ascii=False))
 
 
-def input_lines(path: str) -> Iterable[str]:
-    """The lines of a file, or of standard input for ``-``."""
-    if path == "-":
-        return sys.stdin
+def input_lines(path: str) -> Iterator[str]:
+    """The lines of a file, or of standard input for ``-``, as they are asked for."""
     try:
-        return Path(path).open(encoding="utf-8")
+        with nullcontext(sys.stdin) if path == "-" else Path(path).open(encoding="utf-8") as lines:
+            yield from lines
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
 def tasks_of(text: str) -> list[str]:
@@ -366,7 +368,7 @@ def inspect(path: Annotated[Path, typer.Argument(help="An episode store, a .json
 
 
 def quieten() -> None:
-    """Keep the engines' own bars and notices of renamed arguments out of ours; what is set in the environment stands."""
+    """Keep the engines' own bars and notices of renamed arguments out of ours; what the environment says stands."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
@@ -385,9 +387,12 @@ def main() -> None:
             raise
         say(f"tracer1: {error}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except KeyboardInterrupt:
-        say("tracer1: interrupted; start the same command again to go on")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as error:  # typer turns ctrl-c into exit code 130, without a word
+        if error.code == 130:
+            say("tracer1: interrupted; start the same command again to go on")
+        raise
+    except OSError as error:  # a full disk, a port in use, a file that may not be read
+        if debug:
+            raise
+        say(f"tracer1: {': '.join(str(part) for part in (error.filename, error.strerror or error) if part)}")
+        sys.exit(1)

@@ -18,9 +18,11 @@ PACKAGES = ("tracer1", "torch", "transformers", "trl", "datasets", "accelerate",
 
 
 def prepare(config: Config) -> Path:
-    """Make the run directory and write the resolved configuration and the description of the machine."""
+    """Make the run directory and write the resolved configuration and the description of the machine.
+
+    Raises SetupError when the directory cannot be made or written.
+    """
     run = Path(config.output_dir)
-    run.mkdir(parents=True, exist_ok=True)
     write_atomic(run / "config.yaml", dump_config(config).encode())
     write_json(run / "env.json", describe_machine())
     return run
