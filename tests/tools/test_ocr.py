@@ -9,7 +9,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from tracer1.errors import InstructionError, ToolAgentError
-from tracer1.tools.ocr import OcrToolAgent, TextLine, banner_height, find, likeness, read_lines, see
+from tracer1.tools.ocr import OcrToolAgent, read_lines, see
+from tracer1.tools.picture import TextLine, banner_height
+from tracer1.tools.pointing import find, likeness
 from tracer1.types import Box, Element, Observation
 
 GREY, BORDER, WHITE = (239, 239, 239), (118, 118, 118), (255, 255, 255)

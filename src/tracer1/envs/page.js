@@ -171,7 +171,7 @@
     let box = meet(rect, { left: 0, top: 0, right: innerWidth, bottom: innerHeight });
     for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
       if (getComputedStyle(p).overflow !== "visible") box = meet(box, p.getBoundingClientRect());
-    if (e.matches("input[type=number]")) box.right = (box.left + box.right) / 2; // the right part holds the spin arrows
+    if (e.matches("input[type=number]")) box.right = box.left + 0.6 * (box.right - box.left); // the rest holds spin arrows
     if (box.right - box.left < 3 || box.bottom - box.top < 3) return null;
     box = parts(box).find((part) => touches(e, part)); // of a thing half covered, a half or quarter that is not
     if (!box) return null;

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from tracer1.errors import InstructionError
-from tracer1.tools.instruction import POINTING, Instruction, parse_instruction
+from tracer1.tools.instruction import POINTING, Instruction, ordinal_word, parse_instruction
 from tracer1.types import Action, Box, Element, Observation, Point
 
 T = TypeVar("T")
@@ -63,10 +63,14 @@ def find_element(elements: Sequence[Element], role: str | None, name: str | None
         found = found or [e for e in same_role if e.name.casefold() == name.casefold()]
     number = ordinal or 1
     if number > len(found):
-        wanted = " ".join(str(part) for part in (f"no. {number}" if ordinal else "", name and repr(name), role) if part)
         there = ", ".join(repr(e.name) for e in same_role[:8]) or "none"
-        raise InstructionError(f"no {wanted} on the screen; {role}s there: {there}")
+        raise InstructionError(f"no {described(role, name, ordinal)} on the screen; {role}s there: {there}")
     return found[number - 1]
+
+
+def described(role: str | None, name: str | None, ordinal: int | None) -> str:
+    """What is looked for, in words: "2nd 'Odd' button"."""
+    return " ".join([*([ordinal_word(ordinal)] if ordinal else []), *([repr(name)] if name else []), role or "thing"])
 
 
 def reading_order(elements: Iterable[Element]) -> list[Element]:
