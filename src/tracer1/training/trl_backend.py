@@ -320,8 +320,9 @@ def train_grpo(
     done = int(checkpoint.name.split("-")[1]) // updates_per_step(settings) if checkpoint else 0
     forget_after(metrics, stage, done, offset=0)
     forget_after(rollouts, stage, done, offset=1)
-    if checkpoint and done >= settings.steps:  # TRL would train one step more
-        model.load_state_dict(load_model(checkpoint).state_dict())
+    if done >= settings.steps:  # TRL would train one step more
+        if checkpoint:
+            model.load_state_dict(load_model(checkpoint).state_dict())
         return
     trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step, extra)
     if checkpoint:
