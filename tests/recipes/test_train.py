@@ -1,0 +1,311 @@
+"""The warm-up and the two stages as a user starts them, on a planner of a few thousand weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from nano_planner import Nano
+
+from tracer1.config import Config, load_config
+from tracer1.data.store import write_episodes
+from tracer1.errors import DataError, SetupError, UsageError
+from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.recipes.train import (
+    SEEN,
+    absolute_rows,
+    checkpoint_of,
+    make_scorer,
+    names_of,
+    plan_of,
+    publish,
+    train,
+    train_stage,
+    training_rows,
+)
+from tracer1.training.reward_fn import GroundedScorer, TrajectoryScorer
+from tracer1.training.warmup import STATE
+
+STAGE = {
+    "steps": 2,
+    "lr": 1e-2,
+    "prompts_per_batch": 3,
+    "rollouts": 2,
+    "updates_per_batch": 1,
+    "micro_batch": 6,
+    "max_completion_tokens": 6,
+    "precision": "fp32",
+    "gradient_checkpointing": False,
+    "save_every": 1,
+}
+WARMUP = {"drill_steps": 1, "drill_batch": 2, "steps": 2, "batch": 3, "bf16": False, "horizon": 3, "save_every": 1}
+
+
+@pytest.fixture
+def config_file(nano: Nano, tmp_path: Path) -> Path:
+    """Both stages from the toy planner, into ``tmp_path/run``."""
+    values = {
+        "output_dir": str(tmp_path / "run"),
+        "model": {"path": str(nano.folder), "min_pixels": 1024, "max_pixels": 65536},
+        "nano": nano.settings.model_dump(),
+        "data": {"episodes": str(nano.store.directory), "train": str(nano.windows)},
+        "plan": {"horizon": 3, "history": 2, "prompt_version": "brief-1"},
+        "tool_agent": {"name": "dom"},
+        "warmup": WARMUP,
+        "stage1": STAGE,
+        "stage2": STAGE,
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.fixture
+def configured(config_file: Path) -> Callable[..., Config]:
+    return lambda *overrides: load_config(config_file, overrides)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_model(folder).state_dict())
+
+
+def steps_of(run: Path) -> list[tuple[str, int]]:
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [(line["stage"], line["step"]) for line in lines]
+
+
+def quiet(_: Any) -> None:
+    return None
+
+
+# ---- both stages -----------------------------------------------------------------------------------------------------
+
+
+def test_both_stages_leave_planners_and_a_record(
+    configured: Callable[..., Config], nano: Nano, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured()
+    made = train(config)
+    run = tmp_path / "run"
+    assert made == {"stage1": run / "checkpoints/stage1", "stage2": run / "checkpoints/stage2"}
+    assert steps_of(run) == [("stage1", 1), ("stage1", 2), ("stage2", 1), ("stage2", 2)]
+    assert load_config(run / "config.yaml") == config
+    assert (run / "env.json").exists()
+    assert not list((run / "trainer").glob("*"))  # the optimisers' states are of no more use
+    rollouts = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]
+    assert len(rollouts) == 2 * 2 * 6
+    assert {"alignment", "coverage"} <= rollouts[0]["terms"].keys()
+    assert "coordinate" in rollouts[-1]["terms"]
+    assert "train stage2: 2/2" in capsys.readouterr().err
+    processor = load_processor(made["stage2"])
+    assert processor.image_processor.temporal_patch_size == 1
+    assert processor.tokenizer.get_vocab() == nano.tokenizer.get_vocab()
+
+    again = train(config)  # nothing is left to do
+    assert again == made
+    assert len(steps_of(run)) == 4
+
+
+def test_stage_2_goes_on_from_stage_1(configured: Callable[..., Config], nano: Nano, tmp_path: Path) -> None:
+    made = train(configured("stage2.steps=0"))
+    base, first, second = weights(nano.folder), weights(made["stage1"]), weights(made["stage2"])
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(base[name], first[name]) for name in base)  # by weight decay, if by nothing else
+
+
+def test_stage_2_alone_starts_from_the_base(configured: Callable[..., Config], nano: Nano) -> None:
+    made = train(configured("stage2.steps=0"), "2")
+    assert made.keys() == {"stage2"}
+    base, second = weights(nano.folder), weights(made["stage2"])
+    assert all(torch.equal(base[name], second[name]) for name in base)
+
+
+def test_stages_by_name() -> None:
+    assert [names_of(stage) for stage in ("1", "2", "both")] == [["stage1"], ["stage2"], ["stage1", "stage2"]]
+
+
+def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(
+    configured: Callable[..., Config], tmp_path: Path
+) -> None:
+    lines = plan_of(configured(), "both")
+    assert [line.split(":")[0] for line in lines] == ["stage1", "stage2"]
+    assert "2 steps of 3 prompts x 2 rollouts = 6 completions" in lines[0]
+    assert lines[0].endswith(f"192 windows; into {tmp_path}/run/checkpoints/stage1")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_finds_what_would_stop_the_run(configured: Callable[..., Config], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no tool agent 'nobody'"):
+        plan_of(configured("tool_agent.name=nobody"), "2")
+    with pytest.raises(UsageError, match=r"trainer: .*no_such"):
+        plan_of(configured("trainer.no_such=1"), "1")
+    with pytest.raises(SetupError, match=r"no planner can be loaded|holds no config"):
+        plan_of(configured(f"model.path={tmp_path}"), "1")
+
+
+def test_a_stage_stopped_between_training_and_its_folder_is_finished(
+    configured: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured("stage1.steps=1")
+    run = tmp_path / "run"
+    run.mkdir()
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr("tracer1.recipes.train.publish", kill)
+        with pytest.raises(KeyboardInterrupt):
+            train_stage(config, run, "stage1", quiet)
+    assert not (run / "checkpoints").exists()
+    out = train_stage(config, run, "stage1", quiet)
+    assert steps_of(run) == [("stage1", 1)]
+    assert (out / "config.json").exists()
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "checkpoints" / "stage1"
+
+    def half(folder: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(out, half)
+    assert not out.exists()
+    publish(out, lambda folder: (folder / "model").touch())
+    assert [path.name for path in out.parent.iterdir()] == ["stage1"]
+    assert [path.name for path in out.iterdir()] == ["model"]
+
+
+def test_rows_name_images_that_can_be_opened_from_anywhere(
+    nano: Nano, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = training_rows(os.path.relpath(nano.windows, tmp_path))
+    assert len(rows) == 192
+    for image in {image for row in rows for image in row["images"]}:
+        assert Path(image).is_absolute()
+        assert Path(image).is_file()
+    assert list(absolute_rows(str(nano.windows)))[7] == rows[7]
+    with pytest.raises(DataError, match="no such file"):
+        training_rows("none.parquet")
+
+
+def test_the_scorer_is_the_configured_one(configured: Callable[..., Config], nano: Nano, tmp_path: Path) -> None:
+    config = configured("reward.profile=prototype", "reward.gamma=0.5", "reward.lambda_fmt=0.3", "reward.radius=0.01")
+    first = make_scorer(config, "stage1")
+    assert isinstance(first, TrajectoryScorer)
+    assert (first.profile.gamma, first.profile.lambda_fmt) == (0.5, 0.3)
+    assert first.profile.completion_bonus > 0
+    second = make_scorer(config, "stage2")
+    assert isinstance(second, GroundedScorer)
+    assert (second.profile.radius, second.tool_agent.name) == (0.01, "dom")
+    assert second.store.directory.resolve() == nano.store.directory.resolve()
+
+
+def test_the_last_checkpoint_is_found(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="no finished checkpoint"):
+        checkpoint_of(tmp_path)
+    (tmp_path / "checkpoints/stage1").mkdir(parents=True)
+    assert checkpoint_of(tmp_path).name == "stage1"
+    (tmp_path / "checkpoints/stage2").mkdir()
+    assert checkpoint_of(tmp_path).name == "stage2"
+
+
+# ---- the base --------------------------------------------------------------------------------------------------------
+
+
+def test_a_base_is_made_and_remembers_its_strings(
+    configured: Callable[..., Config], nano: Nano, tmp_path: Path
+) -> None:
+    config = configured(f"model.path={tmp_path}/base")
+    made = train(config, "warmup")
+    assert made == {"base": tmp_path / "base"}
+    strings = json.loads((made["base"] / SEEN).read_text())
+    assert strings == sorted(nano.source.quoted())
+    assert load_processor(made["base"]).tokenizer.get_vocab() == nano.tokenizer.get_vocab()
+    assert load_model(made["base"]).config.text_config.hidden_size == 32
+    assert steps_of(tmp_path / "run") == [("warmup", 0), ("warmup", 1), ("warmup", 2)]
+    assert not (tmp_path / "run" / STATE).exists()
+    with pytest.raises(UsageError, match="is there already"):
+        train(config, "warmup")
+
+
+def test_a_stopped_base_is_the_same_base(configured: Callable[..., Config], tmp_path: Path) -> None:
+    whole = train(configured(f"model.path={tmp_path}/whole", f"output_dir={tmp_path}/one"), "warmup")
+    cut = configured(f"model.path={tmp_path}/cut", f"output_dir={tmp_path}/two")
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["step"] == 2:
+            raise KeyboardInterrupt
+
+    from tracer1.recipes.run import prepare
+    from tracer1.recipes.train import train_base
+
+    with pytest.raises(KeyboardInterrupt):
+        train_base(cut, prepare(cut), stop)
+    assert not (tmp_path / "cut").exists()
+    resumed = train(cut, "warmup")
+    one, two = weights(whole["base"]), weights(resumed["base"])
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_base_needs_episodes(configured: Callable[..., Config], tmp_path: Path) -> None:
+    write_episodes(tmp_path / "empty", [])
+    with pytest.raises(SetupError, match="holds no episodes"):
+        train(configured(f"model.path={tmp_path}/base", f"data.episodes={tmp_path}/empty"), "warmup")
+    with pytest.raises(DataError, match="no such file or directory"):
+        train(configured(f"model.path={tmp_path}/base", f"data.episodes={tmp_path}/none"), "warmup")
+    with pytest.raises(UsageError, match="'nano' section"):
+        train(configured(f"model.path={tmp_path}/base", "nano=null"), "warmup")
+    assert not (tmp_path / "base").exists()
+
+
+# ---- a real kill -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_training_killed_again_and_again_finishes(config_file: Path, tmp_path: Path) -> None:
+    """SIGKILL at three places of ``tracer1 train``, then once to the end: every step is there once."""
+    words = ["train", str(config_file), "stage1.steps=6", "stage2.steps=4", "stage1.save_every=2"]
+    command = [sys.executable, "-c", "from tracer1.cli import main; main()", *words]
+    run = tmp_path / "run"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def done() -> int:
+        return (run / "metrics.jsonl").read_text().count("\n") if (run / "metrics.jsonl").exists() else 0
+
+    for killed_after in (1, 4, 7):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while done() < killed_after:
+            assert process.poll() is None, f"ended by itself with {process.returncode} after {done()} steps"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert steps_of(run) == [("stage1", step) for step in range(1, 7)] + [("stage2", step) for step in range(1, 5)]
+    rollouts = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]
+    places = [(line["stage"], line["step"]) for line in rollouts]
+    assert places == [("stage1", s) for s in range(6) for _ in range(6)] + [
+        ("stage2", s) for s in range(4) for _ in range(6)
+    ]
+    undisturbed = tmp_path / "undisturbed"
+    subprocess.run([*command, f"output_dir={undisturbed}"], env=environment, capture_output=True, check=True)
+    for stage in ("stage1", "stage2"):
+        one, two = weights(run / "checkpoints" / stage), weights(undisturbed / "checkpoints" / stage)
+        assert all(torch.equal(one[name], two[name]) for name in one)
