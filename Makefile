@@ -2,10 +2,10 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench reproduce clean
+.PHONY: help demo test check bench reproduce smoke-resume clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo:  ## from nothing to a trained planner acting in a browser: runs/demo/report.html (about 20 minutes on 2 cores)
 	@scripts/setup.sh all
@@ -20,6 +20,10 @@ check:  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+smoke-resume:  ## a training run killed again and again ends as one that was not (a minute)
+	@scripts/setup.sh dev
+	$(BIN)/pytest -m slow tests/recipes/test_train.py
 
 bench:  ## measured comparisons
 	@scripts/setup.sh all
