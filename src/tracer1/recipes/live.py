@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from tracer1.data.store import json_lines, write_atomic
 from tracer1.envs.miniwob import Browser
 from tracer1.plan.prompt import PromptSpec
 from tracer1.recipes.intervals import Estimate, share
-from tracer1.types import Model, Rollout, ToolAgent
+from tracer1.types import Env, Model, Rollout, ToolAgent
 
 Job = tuple[str, int]
 Record = dict[str, Any]
+NewPage = Callable[[], Awaitable[Env]]
+Pages = Callable[[Path], AbstractAsyncContextManager[NewPage]]  # given the folder for screenshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,12 @@ def evaluate_live(
     out: Path,
     images: Path,
     on_episode: Callable[[int, int, float], None] = lambda *_: None,
+    pages: Pages | None = None,
 ) -> LiveResult:
     """Run the jobs that ``out`` does not hold yet; each finished episode is one more line of ``out``.
 
-    ``on_episode`` is told (episodes done, in all, success so far).
+    ``on_episode`` is told (episodes done, in all, success so far). ``pages`` opens the environments, which keep their
+    screenshots in ``images``; pages of the browser if None.
     """
     known: dict[Job, Record] = {}
     if out.exists():
@@ -86,7 +91,7 @@ def evaluate_live(
                 file.flush()
                 on_episode(len(known), len(jobs), sum(r["success"] for r in known.values()) / len(known))
 
-            asyncio.run(_run(model, tool_agent, spec, missing, settings, images, keep))
+            asyncio.run(_run(model, tool_agent, spec, missing, settings, (pages or browser_pages)(images), keep))
     return LiveResult(tuple(known[job] for job in jobs))
 
 
@@ -96,13 +101,20 @@ async def _run(
     spec: PromptSpec,
     jobs: Sequence[Job],
     settings: EvaluationSettings,
-    images: Path,
+    opening: AbstractAsyncContextManager[NewPage],
     keep: Callable[[Rollout], None],
 ) -> None:
     limits = Limits(dict(settings.max_steps), settings.default_max_steps, settings.episode_seconds)
+    async with opening as new_page:
+        envs = [await new_page() for _ in range(min(settings.pages, len(jobs)))]
+        await run_episodes(jobs, envs, model, tool_agent, spec, limits, keep)
+
+
+@asynccontextmanager
+async def browser_pages(images: Path) -> AsyncIterator[NewPage]:
+    """Pages of one browser, for as long as the block lasts."""
     async with Browser(images) as browser:
-        pages = [await browser.new_page() for _ in range(min(settings.pages, len(jobs)))]
-        await run_episodes(jobs, pages, model, tool_agent, spec, limits, keep)
+        yield browser.new_page
 
 
 def rollout_to_json(rollout: Rollout, root: Path) -> Record:
