@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pytest
 
 from tracer1.data.store import EpisodeStore, write_episodes
 from tracer1.plan.prompt import PROMPTS
-from tracer1.types import Episode, EpisodeStep
+from tracer1.types import Env, Episode, EpisodeStep
 
 if TYPE_CHECKING:
     from tracer1.config import NanoModelSettings
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
 
 PROMPT = PROMPTS["brief-1"]
 SEEDS = 12  # of each of the four toy tasks
+STAGE = {
+    "steps": 2,
+    "lr": 1e-2,
+    "prompts_per_batch": 3,
+    "rollouts": 2,
+    "updates_per_batch": 1,
+    "micro_batch": 6,
+    "max_completion_tokens": 6,
+    "precision": "fp32",
+    "gradient_checkpointing": False,
+    "save_every": 1,
+}
+"""A stage of GRPO that takes a second."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,17 @@ async def play(images: Path, task: str, seed: int, store: EpisodeStore) -> Episo
         seen, terminated = transition.observation, transition.terminated
     assert transition.reward == 1.0
     return Episode(f"toy/{task}/{seed}", "toy", "web", goal, "train", tuple(steps), labels={"task": task})
+
+
+@asynccontextmanager
+async def toy_pages(images: Path) -> AsyncIterator[Callable[[], Awaitable[Env]]]:
+    """Pages of the toy form, as ``recipes.live`` opens them."""
+    from tracer1.envs.toy import ToyForm
+
+    async def new_page() -> Env:
+        return ToyForm(images)
+
+    yield new_page
 
 
 @pytest.fixture(scope="session")

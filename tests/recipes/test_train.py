@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from nano_planner import Nano
+from nano_planner import STAGE, Nano
 
 from tracer1.config import Config, load_config
 from tracer1.data.store import write_episodes
@@ -36,18 +36,6 @@ from tracer1.recipes.train import (
 from tracer1.training.reward_fn import GroundedScorer, TrajectoryScorer
 from tracer1.training.warmup import STATE
 
-STAGE = {
-    "steps": 2,
-    "lr": 1e-2,
-    "prompts_per_batch": 3,
-    "rollouts": 2,
-    "updates_per_batch": 1,
-    "micro_batch": 6,
-    "max_completion_tokens": 6,
-    "precision": "fp32",
-    "gradient_checkpointing": False,
-    "save_every": 1,
-}
 WARMUP = {"drill_steps": 1, "drill_batch": 2, "steps": 2, "batch": 3, "bf16": False, "horizon": 3, "save_every": 1}
 
 
