@@ -11,11 +11,11 @@ class TraceR1Error(Exception):
 
 
 class UsageError(TraceR1Error):
-    """The caller asked for something that cannot be: a wrong option, an unknown task, a broken config key (exit 2)."""
+    """The caller asked for what cannot be: a wrong option, an unknown task, a broken config key (exit 2)."""
 
 
 class DataError(TraceR1Error):
-    """A record, an image or a file on disk is not what it should be; the message names the file, the row and the field."""
+    """A record, an image or a file on disk is not as it should be; the message names the file, the row and the field."""
 
 
 class FrameError(TraceR1Error):
@@ -39,7 +39,7 @@ class ToolAgentError(TraceR1Error):
 
 
 class EnvironmentFailure(TraceR1Error):
-    """The environment (browser, page, server) failed; the episode counts as failed infrastructure, not as a wrong answer."""
+    """The environment (browser, page, server) failed: failed infrastructure, not a wrong answer."""
 
 
 class SetupError(TraceR1Error):

@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a tool agent does. Types are UI-TARS' names (``tracer1.actions``); points are fractions of the screenshot."""
+    """What a tool agent does. Types are UI-TARS' names (``tracer1.actions``); points are fractions of the screen."""
 
     action_type: str
     point: Point | None = None
@@ -130,7 +130,9 @@ class EpisodeStep:
     elements: str | None = None  # path of the elements' JSON list, relative to the store
     thought: str | None = None
     labels: Mapping[str, str | float | bool] = field(default_factory=dict)  # the corpus' own quality labels
-    text: str | None = None  # the screen as text before the action, where a corpus has no pixels (an accessibility tree)
+    text: str | None = (
+        None  # the screen as text before the action, where a corpus has no pixels (accessibility)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One live episode. ``ending``: finished (the task or the planner ended it), truncated (a limit), failed (where)."""
+    """One live episode. ``ending``: finished (the task or the planner ended it), truncated (by a limit), failed."""
 
     task: str
     seed: int

@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from tracer1.data.windows_file import read_rows, read_windows, row_messages
 from tracer1.errors import DataError, SetupError
-from tracer1.models.nano import build_model
+from tracer1.models.nano import build_model, save_planner
 from tracer1.models.qwen3vl import LocalPlanner, image_paths, load_model, load_processor, open_image, suppressed_tokens
 from tracer1.training.warmup import Collator
 from tracer1.training.warmup_data import Example
@@ -234,3 +234,22 @@ def test_a_model_that_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SetupError, match="no planner can be loaded"):
         load_model("runs/nothing/checkpoints/stage2")
+
+
+def test_images_are_scaled_between_the_given_pixels(nano: Nano, tmp_path: Path) -> None:
+    Image.new("RGB", (320, 320)).save(tmp_path / "large.png")
+    prompt = PROMPT.messages("Press Send.", [], number=1, images=str(tmp_path / "large.png"))
+
+    def tokens(pixels: tuple[int, int] | None) -> int:
+        grid = LocalPlanner(nano.folder, bf16=False, pixels=pixels).inputs([prompt])["image_grid_thw"]
+        return int(grid.prod()) // 4
+
+    assert [tokens(None), tokens((1024, 65536)), tokens((409_600, 819_200))] == [100, 64, 400]
+
+
+def test_a_models_own_processor_is_kept(nano: Nano, tmp_path: Path) -> None:
+    processor = load_processor(nano.folder)
+    processor.image_processor.merge_size = 1
+    save_planner(load_model(nano.folder), nano.tokenizer, tmp_path, processor)
+    assert load_processor(tmp_path).image_processor.merge_size == 1
+    assert load_model(tmp_path).num_parameters() == load_model(nano.folder).num_parameters()
