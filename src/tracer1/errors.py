@@ -15,7 +15,7 @@ class UsageError(TraceR1Error):
 
 
 class DataError(TraceR1Error):
-    """A record, an image or a file on disk is not as it should be; the message names the file, the row and the field."""
+    """A record, an image or a file on disk is not as it should be; the message names file, row and field."""
 
 
 class FrameError(TraceR1Error):
