@@ -172,7 +172,8 @@
     for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
       if (getComputedStyle(p).overflow !== "visible") box = meet(box, p.getBoundingClientRect());
     if (e.matches("input[type=number]")) box.right = box.left + 0.6 * (box.right - box.left); // the rest holds spin arrows
-    if (box.right - box.left < 3 || box.bottom - box.top < 3) return null;
+    const shows = Math.min(10, (rect.bottom - rect.top) / 2); // of a thing half scrolled away, enough to be read
+    if (box.right - box.left < 3 || box.bottom - box.top < Math.max(3, shows)) return null;
     box = parts(box).find((part) => touches(e, part)); // of a thing half covered, a half or quarter that is not
     if (!box) return null;
     return [box.left / innerWidth, box.top / innerHeight, box.right / innerWidth, box.bottom / innerHeight];
