@@ -59,7 +59,7 @@ class ModelSettings(Settings):
 class NanoModelSettings(Settings):
     """Dimensions of a nano Qwen3-VL that the warm-up builds from nothing."""
 
-    pieces: Count = 300  # of one to three characters, that strings are spelt with
+    pieces: Count = 300  # of one or two characters, that strings are spelt with
     word_episodes: Positive = 40  # a word is a token of its own if that many episodes hold it
     hidden: Positive = 128
     layers: Positive = 4

@@ -114,6 +114,15 @@ def test_building_again_gives_the_same(nano: Nano) -> None:
     assert again.get_vocab() == nano.tokenizer.get_vocab()
 
 
+def test_pieces_are_short_and_leave_the_space_alone() -> None:
+    tokenizer = build_tokenizer(["x"], ["katherine johnson"] * 50, 60, 2)
+    learnt = [piece for piece in tokenizer.get_vocab() if piece.isalpha() and piece.isascii() and len(piece) > 1]
+    assert learnt
+    assert max(map(len, learnt)) == 2
+    assert ids(tokenizer, "katherine johnson")[: len(ids(tokenizer, "katherine"))] == ids(tokenizer, "katherine")
+    assert [token for token in tokenizer.get_vocab() if token.startswith("Ġ") and len(token) > 1] == []
+
+
 def test_the_template_speaks_qwens_chat(nano: Nano) -> None:
     messages = [
         {"role": "system", "content": "Be brief."},

@@ -115,6 +115,7 @@ def test_examples_are_a_function_of_seed_and_step(nano: Nano) -> None:
     whole = dict(batches(nano.source, SETTINGS, seed=0, first_step=0))
     assert dict(batches(nano.source, SETTINGS, seed=0, first_step=4)) == {4: whole[4], 5: whole[5]}
     assert next(batches(nano.source, SETTINGS, seed=1, first_step=4))[1] != whole[4]
+    assert whole[4] != whole[5]
 
 
 def test_the_learning_rate_rises_and_falls_to_a_twentieth() -> None:

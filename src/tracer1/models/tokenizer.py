@@ -5,7 +5,7 @@ Three kinds of token, in the order in which text is cut:
 1. *Boilerplate* of the plan dialect (``", "action": {"action_type": "`` ...) as added tokens. The text is unchanged, a
    plan is 2.5 times shorter, and the model spends its capacity on what varies.
 2. *Template words* ("the", "field", "Submit") whole, with and without the space before them.
-3. *Pieces* of one to three characters, by byte-pair merges that never take in the space before a word, so that a string
+3. *Pieces* of one or two characters, by byte-pair merges that never take in the space before a word, so that a string
    has the same tokens after a space, a quotation mark or a line break. Copying a name from the task is then a plain
    copy of tokens; with a GPT-2 vocabulary ``ada`` and `` ada`` differ and a nano model never learns it.
 """
@@ -105,7 +105,10 @@ def build_tokenizer(
     learner.train_from_iterator(
         strings,
         trainers.BpeTrainer(
-            vocab_size=len(alphabet) + pieces, initial_alphabet=alphabet, max_token_length=3, show_progress=False
+            vocab_size=len(alphabet) + pieces,
+            initial_alphabet=alphabet,
+            max_token_length=3,  # exclusive
+            show_progress=False,
         ),
     )
     learnt = json.loads(learner.to_str())["model"]
