@@ -213,6 +213,7 @@ class StageSettings(Settings):
     skip_solved: bool = False  # draw another prompt for one whose group carries no signal
     precision: Literal["bf16", "fp32"] = "bf16"
     gradient_checkpointing: bool = True
+    shared_prompt: bool = True  # encode a group's prompt once (training/shared_prompt.py); the same figures, sooner
     freeze_vision: bool = False
     save_every: Positive = 20  # steps
     keep_checkpoints: Positive = 2

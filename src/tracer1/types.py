@@ -130,9 +130,7 @@ class EpisodeStep:
     elements: str | None = None  # path of the elements' JSON list, relative to the store
     thought: str | None = None
     labels: Mapping[str, str | float | bool] = field(default_factory=dict)  # the corpus' own quality labels
-    text: str | None = (
-        None  # the screen as text before the action, where a corpus has no pixels (accessibility)
-    )
+    text: str | None = None  # the screen as text before the action, where a corpus has no pixels (accessibility)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from tracer1.training.trl_backend import (
     grpo_config,
     make_trainer,
     newest_checkpoint,
+    shuffle_groups,
     train_grpo,
     updates_per_step,
 )
@@ -401,3 +402,49 @@ def test_a_saved_checkpoint_bears_the_mark(train: Callable[..., Any], tmp_path: 
     (newest / COMPLETE).unlink()
     train(tmp_path, save_every=1)
     assert [row["step"] for row in lines(tmp_path / "metrics.jsonl")] == [1, 2]
+
+
+# ---- the shared prompt -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"updates_per_batch": 2, "micro_batch": 3, "lr": 1e-12}], ids=["whole", "parts"]
+)
+def test_sharing_prompts_changes_no_figure(
+    train: Callable[..., Any], tmp_path: Path, changes: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    train(tmp_path / "shared", steps=1, **changes)
+    assert "encoded anew" not in caplog.text
+    train(tmp_path / "plain", steps=1, shared_prompt=False, **changes)
+    one, two = lines(tmp_path / "shared/rollouts.jsonl"), lines(tmp_path / "plain/rollouts.jsonl")
+    assert one == two  # what was sampled is the same
+    (a,), (b,) = figures(tmp_path / "shared/metrics.jsonl"), figures(tmp_path / "plain/metrics.jsonl")
+    if changes:  # means over parts, and which samples a part holds differs: groups are shuffled whole
+        assert a["entropy"] == pytest.approx(b["entropy"], rel=1e-2)
+    else:
+        assert a["entropy"] == pytest.approx(b["entropy"], rel=1e-4)
+        assert a["kl"] == pytest.approx(b["kl"], abs=1e-4)
+        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-4)
+
+
+def test_groups_stay_together_when_shuffled() -> None:
+    torch.manual_seed(0)
+    batch = {"prompt_ids": torch.arange(12).unsqueeze(1), "scale": torch.tensor(3.0), "num_images": list(range(12))}
+    shuffled = shuffle_groups({**batch, "nothing": None}, 3)
+    order = shuffled["prompt_ids"].flatten().tolist()
+    assert order == shuffled["num_images"] != list(range(12))
+    assert sorted(order) == list(range(12))
+    assert all(order[i : i + 3] == [order[i], order[i] + 1, order[i] + 2] for i in range(0, 12, 3))
+    assert shuffled["scale"] == 3.0
+
+
+def test_where_prompts_cannot_be_shared_the_reason_is_told(
+    nano: Nano, rows: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = load_model(nano.folder)
+    model.config.text_config._attn_implementation = "eager"
+    settings = SETTINGS.model_copy(update={"beta": 0.0})
+    trainer = make_trainer(model, load_processor(nano.folder), rows, variety, settings, tmp_path, "stage1", 7)
+    assert not trainer.share_prompts
+    assert "every completion's prompt is encoded anew: its attention is eager" in caplog.text
+    assert trainer.compute_loss(model.train(), trainer._prepare_inputs([dict(rows[0])] * 12)).isfinite()

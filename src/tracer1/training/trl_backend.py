@@ -1,6 +1,7 @@
 """GRPO on TRL: the one file that imports trl. Table 4 (METHOD section 4), row by row, and what TRL lacks:
 
 - prompts whose group carries no signal (every reward equal) are replaced, before the update, by fresh ones;
+- a group's prompt is encoded once (training/shared_prompt.py), and groups are shuffled whole;
 - ``rollouts.jsonl`` with every term of every score, and ``metrics.jsonl`` with times and memory, both continued on
   resume.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import math
 import os
 import random
@@ -25,15 +27,22 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
-from trl.trainer.utils import RepeatSampler
+from trl.trainer.utils import (
+    RepeatSampler,
+    split_pixel_values_by_grid,
+    split_tensor_dict,
+    unsplit_pixel_values_by_grid,
+)
 
 from tracer1.config import StageSettings
 from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import load_model, suppressed_tokens
+from tracer1.training import shared_prompt
 from tracer1.training.records import forget_after
 from tracer1.training.reward_fn import RewardFunction, Scorer, text_of
 from tracer1.training.signal import SignalMemory, kind_of
 
+logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 SIGNAL = "signal.json"  # in a checkpoint: which kinds of prompts carried a signal
 COMPLETE = "complete"  # written into a checkpoint after everything else: a checkpoint without it was cut off
@@ -122,19 +131,92 @@ class EpochSampler(RepeatSampler):  # type: ignore[misc]
 
 
 class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
-    """GRPOTrainer that refills silent groups and records rollouts."""
+    """GRPOTrainer that refills silent groups, encodes a group's prompt once and records rollouts."""
 
     def __init__(
-        self, *args: Any, scorer: Scorer, stage: str, updates: int, rollouts: Path, refill_rounds: int, **kwargs: Any
+        self,
+        *args: Any,
+        scorer: Scorer,
+        stage: str,
+        updates: int,
+        rollouts: Path,
+        refill_rounds: int,
+        share_prompts: bool,
+        **kwargs: Any,
     ) -> None:
         self.reward_function = RewardFunction(scorer)
         super().__init__(*args, reward_funcs=[self.reward_function], **kwargs)
+        self._buffered_inputs: list[Any] | None = None
+        self.share_prompts = share_prompts and self._can_share_prompts()
         self.scorer, self.stage, self.updates = scorer, stage, updates
         self.rollouts_file, self.refill_rounds = rollouts, refill_rounds
         self.signal = SignalMemory([kind_of(row) for row in self.train_dataset])
         self.seconds: dict[str, float] = {}
         self.refill_counts = (0, 0)
         self._rows: list[Row] = []
+
+    def _can_share_prompts(self) -> bool:
+        models = [self.model] if self.ref_model is None else [self.model, self.ref_model]
+        bare = [self.accelerator.unwrap_model(model) for model in models]
+        reason = next(filter(None, map(shared_prompt.why_not, bare)), None)
+        if reason is None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            reason = "the weights are sharded"
+        if reason is not None:
+            logger.warning("every completion's prompt is encoded anew: %s", reason)
+            return False
+        for model in bare:
+            shared_prompt.install(model)
+        shared_prompt.share_prefill(bare[0])
+        return True
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """TRL's buffer of a generation batch, with groups shuffled whole so that an update finds them together."""
+        if not (self.share_prompts and self.model.training):
+            return super()._prepare_inputs(generation_batch)
+        parts = self.args.steps_per_generation
+        if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
+            batch = split_pixel_values_by_grid(self._generate_and_score_completions(generation_batch))
+            batch = shuffle_groups(batch, self.num_generations)
+            self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in split_tensor_dict(batch, parts)]
+        return self._buffered_inputs[self._step % parts]
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Any,
+        attention_mask: Any,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **fields: Any,
+    ) -> Any:
+        """(B, C) log-probabilities and, if asked for, entropies, with the prompts of each batch encoded once."""
+        if not self.share_prompts:
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **fields
+            )
+        images, grids = shared_prompt.images_by_sample(
+            fields.get("pixel_values"), fields.get("image_grid_thw"), fields.get("num_images"), len(input_ids)
+        )
+        types = fields.get("mm_token_type_ids")
+        logps, entropies = [], []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            part = slice(start, start + (batch_size or len(input_ids)))
+            packed = shared_prompt.pack(
+                self.accelerator.unwrap_model(model),
+                input_ids[part],
+                attention_mask[part],
+                logits_to_keep,
+                images[part],
+                grids[part],
+                None if types is None else types[part],
+            )
+            with self.accelerator.autocast():
+                output = model(**packed.inputs, shift_labels=packed.labels, fused_lm_head=True)
+            logps.append(packed.unpack(output.log_probs, logits_to_keep))
+            if compute_entropy:
+                entropies.append(packed.unpack(output.entropy, logits_to_keep))
+        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> EpochSampler:
         s = super()._get_train_sampler(dataset)
@@ -214,6 +296,19 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
                     "advantage": advantage,
                 }
                 out.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def shuffle_groups(batch: Row, n: int) -> Row:
+    """The samples of a batch in a random order in which the ``n`` of a group stay together."""
+    samples = len(batch["prompt_ids"])
+    order = [g * n + k for g in torch.randperm(samples // n).tolist() for k in range(n)]
+
+    def permute(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value[order] if value.ndim else value
+        return None if value is None else [value[i] for i in order]
+
+    return {name: permute(value) for name, value in batch.items()}
 
 
 def _with_images(row: Row) -> list[Row]:
@@ -359,6 +454,7 @@ def make_trainer(
         updates=updates,
         rollouts=run / "rollouts.jsonl",
         refill_rounds=int(settings.skip_solved),
+        share_prompts=settings.shared_prompt,
     )
     trainer.remove_callback(PrinterCallback)  # the progress bar and metrics.jsonl say it better
     recorder.trainer = trainer

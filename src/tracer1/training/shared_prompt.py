@@ -1,0 +1,309 @@
+"""A group's prompt once: log-probabilities of n completions of one prompt without encoding it n times.
+
+The distinct prompts of a batch and all their completions are laid out in one row,
+
+    prompt 1 but its last token | last token, completion 1 | last token, completion 2 | ... | prompt 2 ...
+
+and the unchanged model runs over that row. Only attention knows of the layout: a prompt attends causally to itself, a
+completion to its prompt and to itself. Each segment begins with a copy of the prompt's last token, whose output is what
+predicts the completion's first token. Everything else of a transformer acts on each token by itself, so the results are
+those of the plain batch, and so are the gradients, which flow into the prompt from all its completions. The vision
+tower runs once a prompt. Of n (p + c) tokens p + n (c + 1) are left.
+
+The attention is registered with transformers under a name of its own; without a layout it is ``sdpa``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from tracer1.errors import UsageError
+
+ATTENTION = "sdpa_shared_prompt"
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Where a prompt and its ``n`` completions lie in the row: tokens ``start`` to ``start + prompt + n * width``."""
+
+    start: int
+    prompt: int  # tokens of the prompt before its last
+    n: int
+    width: int  # of a segment: the prompt's last token and the longest completion but its last token
+
+    @property
+    def end(self) -> int:
+        return self.start + self.prompt + self.n * self.width
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The groups of a row, in order and without gaps."""
+
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One row for the model, and how to read its output.
+
+    Sample b's segment begins at column ``first[b]`` of the row; its first ``width[b]`` tokens are scored.
+    """
+
+    inputs: dict[str, Any]
+    labels: Tensor  # (1, L): the token that each position predicts, IGNORED elsewhere
+    first: Tensor  # (B,)
+    width: Tensor  # (B,)
+
+    def unpack(self, values: Tensor, length: int) -> Tensor:
+        """(1, L) per-position figures to (B, length), zero past a completion's end."""
+        columns = torch.arange(length, device=values.device)
+        places = (self.first[:, None] + columns).clamp(max=values.shape[1] - 1)
+        return values[0][places] * (columns < self.width[:, None])
+
+
+def why_not(model: Any) -> str | None:
+    """Why this model's prompts cannot be shared, or None."""
+    model = getattr(model, "module", model)
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if getattr(base.config, "model_type", None) != "qwen3_vl":
+        return f"the model is a {getattr(base.config, 'model_type', type(base).__name__)}, not a qwen3_vl"
+    implementation = base.config.text_config._attn_implementation
+    if implementation not in ("sdpa", ATTENTION):
+        return f"its attention is {implementation}; load it with attn_implementation='sdpa'"
+    return None
+
+
+def install(model: Any) -> None:
+    """Let the model's language part attend by layout; without one it computes what it did.
+
+    Raises UsageError with ``why_not``'s reason.
+    """
+    if reason := why_not(model):
+        raise UsageError(f"prompts cannot be shared: {reason}")
+    AttentionInterface.register(ATTENTION, shared_prompt_attention)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    model.config.text_config._attn_implementation = ATTENTION
+
+
+def shared_prompt_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    layout: Layout | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attention over a row of groups; ``query`` (1, heads, L, d), ``key`` and ``value`` (1, kv heads, L, d)."""
+    if layout is None:
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return output, None
+    outputs = []
+    for group in layout.groups:
+        split = group.start + group.prompt
+        prompt = [x[:, :, group.start : split] for x in (query, key, value)]
+        if group.prompt:
+            outputs.append(sdpa_attention_forward(module, *prompt, None, **kwargs)[0])
+
+        def segments(x: Tensor, split: int = split, group: Group = group) -> Tensor:  # (n, heads, width, d)
+            return x[0, :, split : group.end].reshape(x.shape[1], group.n, group.width, -1).transpose(0, 1)
+
+        keys, values = (
+            torch.cat([before.expand(group.n, -1, -1, -1), segments(x)], dim=2)
+            for before, x in zip(prompt[1:], (key, value), strict=True)
+        )
+        mask = torch.ones(group.width, keys.shape[2], dtype=torch.bool, device=query.device).tril(group.prompt)
+        output, _ = sdpa_attention_forward(module, segments(query), keys, values, mask[None, None], **kwargs)
+        outputs.append(output.flatten(0, 1)[None])
+    return torch.cat(outputs, dim=1), None
+
+
+def groups_of(prompts: Sequence[Sequence[int]], images: Sequence[Sequence[Tensor]]) -> list[list[int]]:
+    """Samples that have the same prompt, by what is in it: equal ids and equal pixels; in order of appearance."""
+    found: dict[tuple[int, ...], list[list[int]]] = {}
+    order: list[list[int]] = []
+    for b, ids in enumerate(prompts):
+        candidates = found.setdefault(tuple(ids), [])
+        for group in candidates:
+            if len(images[group[0]]) == len(images[b]) and all(map(torch.equal, images[group[0]], images[b])):
+                group.append(b)
+                break
+        else:
+            candidates.append([b])
+            order.append(candidates[-1])
+    return order
+
+
+def pack(
+    model: Any,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    completion: int,
+    images: Sequence[Sequence[Tensor]],
+    grids: Sequence[Sequence[Tensor]],
+    mm_token_type_ids: Tensor | None = None,
+) -> Packed:
+    """A batch as TRL lays it out, in one row.
+
+    Args:
+        model: the Qwen3-VL itself, in no wrapper: its 3-D positions are asked for.
+        input_ids, attention_mask: (B, P + C), prompts padded on the left and completions on the right.
+        completion: C.
+        images, grids: each sample's images (patches, dim), and the grid of each in patches (1, 3).
+        mm_token_type_ids: (B, P + C), 1 at image tokens; None for text.
+    """
+    device = input_ids.device
+    ids, mask = input_ids.cpu(), attention_mask.bool().cpu()
+    types = torch.zeros_like(ids) if mm_token_type_ids is None else mm_token_type_ids.cpu()
+    prompts = [row[keep].tolist() for row, keep in zip(ids[:, :-completion], mask[:, :-completion], strict=True)]
+    tails = [row[keep].tolist() for row, keep in zip(ids[:, -completion:], mask[:, -completion:], strict=True)]
+
+    row: list[Tensor] = []
+    labels: list[int] = []
+    positions: list[Tensor] = []
+    groups: list[Group] = []
+    first = [0] * len(prompts)
+    start = 0
+    members_by_prompt = groups_of(prompts, images)
+    for members in members_by_prompt:
+        b = members[0]
+        prompt = torch.tensor(prompts[b])
+        before = len(prompt) - 1
+        width = max(1, max(len(tails[m]) for m in members))
+        where, delta = model.model.get_rope_index(
+            prompt[None],
+            mm_token_type_ids=types[b, :-completion][mask[b, :-completion]][None],
+            image_grid_thw=torch.cat(list(grids[b])).cpu() if grids[b] else None,
+        )
+        row.append(prompt[:-1])
+        labels += [IGNORED] * before
+        positions.append(where[:, 0, :-1])
+        after = before + int(delta) + torch.arange(width)
+        for k, m in enumerate(members):
+            tail = tails[m]
+            first[m] = start + before + k * width
+            segment = prompt[-1].repeat(width)
+            segment[1 : len(tail)] = torch.tensor(tail[:-1], dtype=torch.long)
+            row.append(segment)
+            labels += tail + [IGNORED] * (width - len(tail))
+            positions.append(after.expand(3, -1))
+        groups.append(Group(start, before, len(members), width))
+        start = groups[-1].end
+    inputs: dict[str, Any] = {
+        "input_ids": torch.cat(row)[None].to(device),
+        "position_ids": torch.cat(positions, dim=1)[:, None].to(device),
+        "layout": Layout(tuple(groups)),
+    }
+    chosen = [members[0] for members in members_by_prompt]
+    if any(images[b] for b in chosen):
+        inputs["pixel_values"] = torch.cat([image for b in chosen for image in images[b]])
+        inputs["image_grid_thw"] = torch.cat([grid for b in chosen for grid in grids[b]])
+    return Packed(
+        inputs,
+        torch.tensor(labels, device=device)[None],
+        torch.tensor(first, device=device),
+        torch.tensor([len(tail) for tail in tails], device=device),
+    )
+
+
+def images_by_sample(
+    pixel_values: Tensor | None, grid: Tensor | None, num_images: Sequence[int] | None, samples: int
+) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+    """Each sample's images, and the grid of each as (1, 3)."""
+    if pixel_values is None or grid is None or num_images is None:
+        return [[] for _ in range(samples)], [[] for _ in range(samples)]
+    pictures = iter(torch.split(pixel_values, grid.prod(-1).tolist()))
+    grids = iter(torch.split(grid, 1))
+    return (
+        [[next(pictures) for _ in range(n)] for n in num_images],
+        [[next(grids) for _ in range(n)] for n in num_images],
+    )
+
+
+# ---- generation ------------------------------------------------------------------------------------------------------
+
+
+def share_prefill(model: Any) -> None:
+    """Let ``model.generate`` see equal images of a batch and read equal prompts once; each copy gets its part."""
+    encode, prefill = model._prepare_multimodal_encoder_kwargs_for_generation, model._prefill
+
+    def encode_once(model_kwargs: dict[str, Any]) -> dict[str, Any]:
+        pixels, grid = model_kwargs.get("pixel_values"), model_kwargs.get("image_grid_thw")
+        if pixels is None or grid is None:
+            return dict(encode(model_kwargs))
+        images = torch.split(pixels, grid.prod(-1).tolist())
+        distinct = groups_of(grid.tolist(), [[image] for image in images])
+        chosen = [members[0] for members in distinct]
+        few = {"pixel_values": torch.cat([images[i] for i in chosen]), "image_grid_thw": grid[chosen]}
+        encoded = dict(encode({**model_kwargs, **few}))
+        features = encoded["mm_encoder_outputs"]["image"]
+        encoded["mm_encoder_outputs"]["image"] = _pick(features, _copies(distinct, len(images)))
+        return encoded
+
+    def prefill_once(
+        input_ids: Tensor, generation_config: Any, model_kwargs: dict[str, Any], is_first_iteration: bool = True
+    ) -> Any:
+        cache, mask = model_kwargs.get("past_key_values"), model_kwargs.get("attention_mask")
+        features = model_kwargs.get("mm_encoder_outputs", {}).get("image")
+        images = _image_places(model, input_ids, features)
+        if not isinstance(cache, DynamicCache) or cache.get_seq_length() or mask is None:
+            return prefill(input_ids, generation_config, model_kwargs, is_first_iteration)
+        prompts = [row[keep].tolist() for row, keep in zip(input_ids, mask.bool(), strict=True)]
+        distinct = groups_of(prompts, [[features.pooler_output[i] for i in places] for places in images])
+        chosen = [members[0] for members in distinct]
+        few = {
+            name: value[..., chosen, :]  # (B, P), and (4, B, P) of the positions
+            if isinstance(value, Tensor) and name in ("attention_mask", "mm_token_type_ids", "position_ids")
+            else value
+            for name, value in model_kwargs.items()
+        }
+        if features is not None:
+            few["mm_encoder_outputs"] = {"image": _pick(features, [i for b in chosen for i in images[b]])}
+        output = prefill(input_ids[chosen], generation_config, few, is_first_iteration)
+        copies = torch.tensor(_copies(distinct, len(prompts)), device=input_ids.device)
+        cache.batch_select_indices(copies)
+        output.logits = output.logits[copies]
+        return output
+
+    model._prepare_multimodal_encoder_kwargs_for_generation, model._prefill = encode_once, prefill_once
+
+
+def _copies(groups: Sequence[Sequence[int]], total: int) -> list[int]:
+    """For each member the number of its group."""
+    number = {member: g for g, members in enumerate(groups) for member in members}
+    return [number[i] for i in range(total)]
+
+
+def _pick(features: Any, images: Sequence[int]) -> Any:
+    """The vision tower's output for some of the images."""
+    picked = copy(features)
+    picked.pooler_output = [features.pooler_output[i] for i in images]
+    picked.deepstack_features = [[layer[i] for i in images] for layer in features.deepstack_features]
+    return picked
+
+
+def _image_places(model: Any, input_ids: Tensor, features: Any) -> list[list[int]]:
+    """Which images each row's placeholders stand for."""
+    if features is None:
+        return [[] for _ in input_ids]
+    sizes = [len(feature) for feature in features.pooler_output]
+    places: list[list[int]] = []
+    taken = 0
+    for tokens in (input_ids == model.config.image_token_id).sum(-1).tolist():
+        places.append([])
+        while tokens > 0:
+            tokens -= sizes[taken]
+            places[-1].append(taken)
+            taken += 1
+    return places
