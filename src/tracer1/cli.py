@@ -35,7 +35,7 @@ QUICK = (
     "stage2.steps=12",
     "evaluation.seeds_per_task=3",
 )
-LONG = ("stage1.steps=60", "stage2.steps=120")  # the README's numbers: training that has no twenty minutes to keep to
+LONG = ("stage1.steps=40", "stage2.steps=80")  # the README's numbers: training that has no twenty minutes to keep to
 Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as [b]key=value[/b], such as stage1.steps=20.")]
 
 

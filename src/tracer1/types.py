@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 Size: TypeAlias = tuple[int, int]
 Box: TypeAlias = tuple[float, float, float, float]  # x0, y0, x1, y1 as fractions, edges inclusive
@@ -226,6 +226,13 @@ class Model(Protocol):
     """A planner behind any engine: prompts (chat messages with image paths) in, raw completions out, in order."""
 
     def complete(self, prompts: Sequence[Sequence[Message]]) -> list[str]: ...
+
+
+@runtime_checkable
+class DraftingModel(Model, Protocol):
+    """A planner that is faster where it is told what it will probably say ("" where nothing is known)."""
+
+    def complete_drafted(self, prompts: Sequence[Sequence[Message]], drafts: Sequence[str]) -> list[str]: ...
 
 
 class ToolAgent(Protocol):

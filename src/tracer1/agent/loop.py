@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tracer1.errors import ActionError, EnvironmentFailure, InstructionError, PlanError, ToolAgentError
 from tracer1.plan.prompt import PromptSpec
-from tracer1.plan.text import require_plan
+from tracer1.plan.text import render_plan, require_plan
 from tracer1.types import (
     Action,
+    DraftingModel,
     Ending,
     Env,
     HistoryStep,
@@ -54,6 +55,13 @@ class Live:
     def prompt(self, spec: PromptSpec) -> tuple[dict[str, object], ...]:
         images = (self.observation.screenshot,) if self.observation.screenshot else ()
         return spec.messages(self.goal, self.history, number=len(self.history) + 1, images=images)
+
+    def draft(self) -> str:
+        """The last plan without the step that was taken: what the planner will say next if nothing surprises it."""
+        last = self.turns[-1].plan if self.turns else None
+        if last is None or len(last.steps) < 2:
+            return ""
+        return render_plan(replace(last, steps=last.steps[1:], first_number=last.first_number + 1))
 
     def close(self, ending: Ending, where: str = "", reward: float = 0.0) -> Rollout:
         return Rollout(
@@ -113,7 +121,12 @@ async def run_episodes(
     while len(done) < len(jobs):
         await asyncio.gather(*(fill(i) for i in range(len(envs))))
         active = [(i, slot[1]) for i, slot in enumerate(slots) if slot is not None]
-        completions = await asyncio.to_thread(model.complete, [live.prompt(spec) for _, live in active])
+        prompts = [live.prompt(spec) for _, live in active]
+        if isinstance(model, DraftingModel):
+            drafts = [live.draft() for _, live in active]
+            completions = await asyncio.to_thread(model.complete_drafted, prompts, drafts)
+        else:
+            completions = await asyncio.to_thread(model.complete, prompts)
         await asyncio.gather(*(advance(i, text) for (i, _), text in zip(active, completions, strict=True)))
     return [done[i] for i in range(len(jobs))]
 
