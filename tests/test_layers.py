@@ -43,17 +43,21 @@ IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "rand
 # Who may import a framework, and nobody else. The doctor asks each whether it works.
 ADAPTERS = {
     "torch": {
+        "models/drafting.py",
         "models/nano.py",
         "models/qwen3vl.py",
+        "training/shared_prompt.py",
         "training/trl_backend.py",
         "training/warmup.py",
         "recipes/train.py",
         "recipes/doctor.py",
     },
     "transformers": {
+        "models/drafting.py",
         "models/nano.py",
         "models/qwen3vl.py",
         "models/tokenizer.py",
+        "training/shared_prompt.py",
         "training/trl_backend.py",
         "recipes/check.py",
     },
