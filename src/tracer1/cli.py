@@ -232,6 +232,9 @@ def evaluate(
     first_seed: Annotated[int | None, typer.Option(help="The first of them.")] = None,
     horizon: Annotated[int | None, typer.Option(help="T: steps forecast.")] = None,
     executor: Annotated[str, typer.Option(help="The tool agent: dom or ocr.")] = "dom",
+    steps_per_plan: Annotated[
+        int | None, typer.Option(help="Also do up to so many steps of a plan while nothing surprises.")
+    ] = None,
     config: Annotated[str, typer.Option(help="The configuration.")] = DEMO_CONFIG,
 ) -> None:
     """A planner on a benchmark, with the reactive agent (T = 1) and two null agents beside it.
@@ -246,28 +249,29 @@ def evaluate(
     settings += [f"evaluation.seeds_per_task={seeds}"] if seeds else []
     settings += [f"evaluation.first_seed={first_seed}"] if first_seed is not None else []
     settings += [f"plan.horizon={horizon}"] if horizon else []
+    settings += [f"evaluation.steps_per_plan={steps_per_plan}"] if steps_per_plan else []
     emit(run_benchmark(benchmark, model, load_config(config, settings)))
 
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="env")],
+    name: Annotated[str, typer.Argument(help="env, grpo-step, plan-act or reward")],
+    run: Annotated[str, typer.Option(help="plan-act: a finished run, whose planner and data are used.")] = "runs/demo",
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
 ) -> None:
     """A measured comparison against what a user would use instead, in one run.
 
-    Example: tracer1 bench env --json
+    Example: tracer1 bench grpo-step --json
     """
     from tracer1.recipes.bench import BENCHES
 
     if name not in BENCHES:
         raise UsageError(f"no bench {name!r}; there are {', '.join(BENCHES)}")
-    measured = BENCHES[name]()
-    if as_json:
-        emit(measured)
-        return
-    for key, value in measured.items():
-        typer.echo(f"{key}: {value}")
+    for measured in BENCHES[name](run):
+        if as_json:
+            emit(measured)
+        else:
+            typer.echo("  ".join(f"{key}: {value}" for key, value in measured.items() if key != "machine"))
 
 
 @app.command("report")

@@ -262,6 +262,7 @@ class EvaluationSettings(Settings):
     default_max_steps: Positive = 12
     pages: Positive = 8
     episode_seconds: AboveZero = 120.0
+    steps_per_plan: Positive = 1  # more: act on the plan while nothing surprises (agent/loop.py, surprise)
     temperature: NonNegative = 0.0
 
 

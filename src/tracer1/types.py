@@ -198,7 +198,10 @@ Ending: TypeAlias = Literal["finished", "truncated", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of the plan-act loop: what was seen, the raw plan, the step taken from it and what came of it."""
+    """One turn of the plan-act loop: what was seen, the raw plan, the step taken from it and what came of it.
+
+    ``completion`` is "" where the step comes from an earlier turn's plan; ``plan`` begins with the step taken.
+    """
 
     screenshot: str | None
     completion: str

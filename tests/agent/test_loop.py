@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from nano_planner import PROMPT, Nano
 
-from tracer1.agent.loop import Limits, remember, run_episodes
+from tracer1.agent.loop import Limits, remember, run_episodes, surprise
 from tracer1.agent.nulls import AlwaysFinished, RandomPlanner
 from tracer1.data.windows_file import read_windows
 from tracer1.envs.toy import TASKS, ToyForm
@@ -20,7 +20,19 @@ from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import parse_plan, render_plan
 from tracer1.plan.windows import episode_windows
 from tracer1.tools.dom import DomToolAgent
-from tracer1.types import Action, HistoryStep, Message, Model, Observation, Plan, Rollout, Step, ToolAgent, Transition
+from tracer1.types import (
+    Action,
+    Element,
+    HistoryStep,
+    Message,
+    Model,
+    Observation,
+    Plan,
+    Rollout,
+    Step,
+    ToolAgent,
+    Transition,
+)
 
 Job = tuple[str, int]
 SPEC = replace(PROMPT, horizon=3, history=2)
@@ -300,3 +312,105 @@ def test_the_random_planner_speaks_the_dialect_and_earns_little(act: Callable[..
     assert RandomPlanner(1).complete([()] * 5) == RandomPlanner(1).complete([()] * 5)
     rollouts = act([("toy-form", seed) for seed in range(20)], RandomPlanner(0), pages=5)
     assert sum(r.success for r in rollouts) == 0
+
+
+# ---- acting on the plan ----------------------------------------------------------------------------------------------
+
+
+class Popping(ToyForm):
+    """A form on which something opens when the first field is clicked."""
+
+    async def step(self, action: Action) -> Transition:
+        transition = await super().step(action)
+        seen = transition.observation
+        popup = Element("dialog", "Cookies?", (0.4, 0.4, 0.6, 0.6))
+        return replace(transition, observation=replace(seen, elements=(*(seen.elements or ()), popup)))
+
+
+class Blind(ToyForm):
+    """A form whose elements are not known after a step."""
+
+    async def step(self, action: Action) -> Transition:
+        transition = await super().step(action)
+        return replace(transition, observation=replace(transition.observation, elements=None))
+
+
+def asked(rollout: Rollout) -> list[bool]:
+    return [bool(turn.completion) for turn in rollout.turns]
+
+
+def test_by_default_every_step_is_planned_anew(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
+    (rollout,) = act([("toy-form", 4)], oracle(tmp_path))
+    assert asked(rollout) == [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (2, [True, False, True, False, True]),
+        (3, [True, False, False, True, False]),
+        (9, [True, False, False, True, False]),
+    ],
+    ids=["two", "three", "more-than-the-plan-has"],
+)
+def test_steps_of_a_plan_are_done_while_nothing_surprises(
+    act: Callable[..., list[Rollout]], tmp_path: Path, steps: int, expected: list[bool]
+) -> None:
+    (rollout,) = act([("toy-form", 4)], oracle(tmp_path), limits=Limits(steps_per_plan=steps))
+    assert rollout.success
+    assert asked(rollout) == expected
+    (planned,) = act([("toy-form", 4)], oracle(tmp_path))
+    assert [turn.action for turn in rollout.turns] == [turn.action for turn in planned.turns]
+    assert all(turn.plan is not None for turn in rollout.turns)
+    executed = [turn.plan.steps[0].instruction for turn in rollout.turns if turn.plan]
+    assert executed == [turn.plan.steps[0].instruction for turn in planned.turns if turn.plan]
+
+
+def test_a_surprise_is_planned_for(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
+    (rollout,) = act([("toy-form", 4)], oracle(tmp_path), limits=Limits(steps_per_plan=3), form=Popping)
+    assert asked(rollout)[:2] == [True, True]  # what opened was not there when the plan was made
+    assert asked(rollout)[2] is False  # and now it is
+    (rollout,) = act([("toy-form", 4)], oracle(tmp_path), limits=Limits(steps_per_plan=3), form=Blind)
+    assert rollout.ending == "failed" or all(asked(rollout))
+
+
+def test_what_is_a_surprise() -> None:
+    box = (0.1, 0.1, 0.2, 0.2)
+    before = Observation("a.png", (10, 10), (Element("button", "OK", box), Element("textbox", "Name", box)))
+    step = Step("form", "click", "click the 'OK' button")
+    assert surprise(step, before, before, DomToolAgent()) == ""
+    moved = replace(before, elements=tuple(replace(e, box=(0.5, 0.5, 0.6, 0.6)) for e in before.elements or ()))
+    assert surprise(step, before, moved, DomToolAgent()) == ""
+    more = replace(before, elements=(*(before.elements or ()), Element("button", "Help", box)))
+    assert surprise(step, before, more, DomToolAgent()) == "button 'Help' appeared"
+    assert surprise(step, more, before, DomToolAgent()) == "button 'Help' is gone"
+    assert "not known" in surprise(step, before, replace(before, elements=None), DomToolAgent())
+    assert surprise(Step("form", "click", "click the 'Send' button"), before, before, DomToolAgent())
+
+
+# ---- drafts ----------------------------------------------------------------------------------------------------------
+
+
+class Drafting(ScriptedModel):
+    """A scripted planner that is told drafts."""
+
+    def __init__(self, script: Callable[[Sequence[Message]], str]) -> None:
+        super().__init__(script)
+        self.drafts: list[str] = []
+
+    def complete_drafted(self, prompts: Sequence[Sequence[Message]], drafts: Sequence[str]) -> list[str]:
+        self.drafts += drafts
+        return self.complete(prompts)
+
+
+def test_the_last_plans_tail_is_the_draft(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
+    model = Drafting(oracle(tmp_path)._say)
+    (rollout,) = act([("toy-form", 4)], model)
+    assert rollout.success
+    plans = [turn.plan for turn in rollout.turns if turn.plan]
+    assert model.drafts[0] == ""
+    for draft, last, now in zip(model.drafts[1:], plans, plans[1:], strict=False):
+        drafted = parse_plan(draft).plan
+        assert drafted is not None
+        assert drafted.steps == last.steps[1:] == now.steps[: len(drafted.steps)]
+        assert drafted.first_number == now.first_number

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tracer1.errors import ActionError, EnvironmentFailure, InstructionError, PlanError, ToolAgentError
 from tracer1.plan.prompt import PromptSpec
-from tracer1.plan.text import render_plan, require_plan
+from tracer1.plan.text import render_tail, require_plan
 from tracer1.types import (
     Action,
     DraftingModel,
@@ -33,11 +34,15 @@ from tracer1.types import (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When an episode is cut off: ``steps`` by task name (``default_steps`` elsewhere), ``seconds`` of wall time."""
+    """When an episode is cut off: ``steps`` by task name (``default_steps`` elsewhere), ``seconds`` of wall time.
+
+    ``steps_per_plan``: how many steps of one plan may be done while nothing surprises; 1 plans again after every step.
+    """
 
     steps: dict[str, int] = field(default_factory=dict)
     default_steps: int = 12
     seconds: float = 120.0
+    steps_per_plan: int = 1
 
 
 @dataclass(slots=True)
@@ -57,11 +62,9 @@ class Live:
         return spec.messages(self.goal, self.history, number=len(self.history) + 1, images=images)
 
     def draft(self) -> str:
-        """The last plan without the step that was taken: what the planner will say next if nothing surprises it."""
+        """What the planner will probably say next."""
         last = self.turns[-1].plan if self.turns else None
-        if last is None or len(last.steps) < 2:
-            return ""
-        return render_plan(replace(last, steps=last.steps[1:], first_number=last.first_number + 1))
+        return render_tail(last) if last is not None else ""
 
     def close(self, ending: Ending, where: str = "", reward: float = 0.0) -> Rollout:
         return Rollout(
@@ -132,19 +135,39 @@ async def run_episodes(
 
 
 async def turn(live: Live, completion: str, env: Env, tool_agent: ToolAgent, limits: Limits) -> Rollout | None:
-    """Take one plan's first step. Returns the finished rollout when the episode is over, else None."""
-    plan: Plan | None = None
+    """Do a plan's first step, and up to ``limits.steps_per_plan`` while nothing surprises.
+
+    Returns the finished rollout when the episode is over, else None.
+    """
+    try:
+        plan = require_plan(completion)
+    except PlanError as error:
+        live.turns.append(Turn(live.observation.screenshot, completion, None, None, str(error)))
+        return live.close("failed", f"step {len(live.turns)}: {error}")
+    planned_on = live.observation
+    ended = await take(live, completion, plan, env, tool_agent, limits)
+    for k in range(1, min(limits.steps_per_plan, len(plan.steps))):
+        if ended is not None or surprise(plan.steps[k], planned_on, live.observation, tool_agent):
+            break
+        rest = replace(plan, steps=plan.steps[k:], first_number=plan.first_number + k)
+        ended = await take(live, "", rest, env, tool_agent, limits)
+    return ended
+
+
+async def take(
+    live: Live, completion: str, plan: Plan, env: Env, tool_agent: ToolAgent, limits: Limits
+) -> Rollout | None:
+    """Execute a plan's first step; ``completion`` is "" where the planner was not asked again."""
     action: Action | None = None
+    step = plan.steps[0]
 
     def record(error: str | None = None) -> None:
         live.turns.append(Turn(live.observation.screenshot, completion, plan, action, error))
 
     try:
-        plan = require_plan(completion)
-        step = plan.steps[0]
         action = tool_agent.act(step.instruction, live.observation)
         transition: Transition = await env.step(action)
-    except (PlanError, InstructionError, ActionError) as error:  # the planner's fault
+    except (InstructionError, ActionError) as error:  # the planner's fault
         record(str(error))
         return live.close("failed", f"step {len(live.turns)}: {error}")
     except (ToolAgentError, EnvironmentFailure) as error:
@@ -160,6 +183,26 @@ async def turn(live: Live, completion: str, env: Env, tool_agent: ToolAgent, lim
     if time.monotonic() - live.started > limits.seconds:
         return live.close("truncated", f"{limits.seconds:g} seconds")
     return None
+
+
+def surprise(step: Step, planned_on: Observation, seen: Observation, tool_agent: ToolAgent) -> str:
+    """Why the plan's next step may not be done without planning again; "" when it may.
+
+    It may when the screen still holds what it held when the plan was made (the same elements by role and name: nothing
+    has opened, closed or been renamed) and the tool agent finds on it what the step speaks of. Where the elements are
+    not known nothing can be said of the screen, and that is a surprise too.
+    """
+    if not planned_on.elements or not seen.elements:
+        return "the screen's elements are not known"
+    before, after = (Counter((e.role, e.name) for e in o.elements or ()) for o in (planned_on, seen))
+    if changed := (before - after) + (after - before):
+        role, name = next(iter(changed))
+        return f"{role} {name!r} {'appeared' if after[role, name] > before[role, name] else 'is gone'}"
+    try:
+        tool_agent.act(step.instruction, seen)
+    except (InstructionError, ActionError, ToolAgentError) as error:
+        return str(error)
+    return ""
 
 
 def remember(step: Step) -> HistoryStep:

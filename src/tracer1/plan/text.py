@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from tracer1.errors import PlanError
@@ -59,6 +59,13 @@ def render_plan(plan: Plan) -> str:
     """The completion that says ``plan``; ``parse_plan`` reads the same plan back (of one step or more)."""
     lines = [render_step(step, number) for number, step in enumerate(plan.steps, plan.first_number)]
     return f"{THINK}{plan.thought}{THINK_END}{ANSWER}{chr(10).join(lines)}{ANSWER_END}"
+
+
+def render_tail(plan: Plan) -> str:
+    """``plan`` without its first step, "" if that was all: what a planner that is not surprised says next."""
+    if len(plan.steps) < 2:
+        return ""
+    return render_plan(replace(plan, steps=plan.steps[1:], first_number=plan.first_number + 1))
 
 
 def _escaped_bracket(_: re.Match[str]) -> str:

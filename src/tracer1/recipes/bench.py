@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tracer1.recipes.bench_env import bench_env
+from tracer1.recipes.bench_grpo import bench_grpo
+from tracer1.recipes.bench_plan import bench_plan_act
+from tracer1.recipes.bench_reward import bench_reward
 
-BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"env": bench_env}
+BENCHES: dict[str, Callable[[str], Iterator[dict[str, Any]]]] = {
+    "env": lambda run: iter([bench_env()]),
+    "grpo-step": lambda run: bench_grpo(),
+    "plan-act": bench_plan_act,
+    "reward": lambda run: bench_reward(),
+}
+"""Each yields its measurements as they are made; ``run`` is a finished run, for those that need a trained planner."""

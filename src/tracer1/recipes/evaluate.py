@@ -16,7 +16,7 @@ from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import LocalPlanner
 from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.progress import progress
-from tracer1.recipes.live import LiveResult, evaluate_live, jobs_of
+from tracer1.recipes.live import LiveResult, evaluate_live, jobs_of, planner_calls
 from tracer1.recipes.offline import OfflineResult, evaluate_windows
 from tracer1.recipes.run import prepare, write_json
 from tracer1.recipes.train import SEEN, absolute_rows, make_scorer
@@ -90,6 +90,7 @@ def summary(result: LiveResult) -> dict[str, Any]:
         "live_success": round(success.value, 4),
         "interval": [round(success.low, 4), round(success.high, 4)],
         "episodes": success.count,
+        "planner_calls": round(sum(map(planner_calls, result.records)) / len(result.records), 3),
         "per_task": result.per_task(),
     }
 
@@ -99,7 +100,9 @@ def heldout(model: Model, config: Config, name: str) -> OfflineResult:
     if config.data.heldout is None:
         raise UsageError("data.heldout is not set; name a windows file that no training step has seen")
     rows = list(absolute_rows(config.data.heldout))
-    windows = [_absolute(w, row["images"]) for w, row in zip(read_windows(config.data.heldout), rows, strict=True)]
+    windows = [
+        with_absolute_images(w, row["images"]) for w, row in zip(read_windows(config.data.heldout), rows, strict=True)
+    ]
     with progress(f"held-out windows: {name}") as tick:
         return evaluate_windows(
             model,
@@ -113,7 +116,7 @@ def heldout(model: Model, config: Config, name: str) -> OfflineResult:
         )
 
 
-def _absolute(window: Window, images: Sequence[str]) -> Window:
+def with_absolute_images(window: Window, images: Sequence[str]) -> Window:
     """The window with its image paths made absolute, in the prompt too."""
     paths = dict(zip(window.images, images, strict=True))
 
@@ -143,6 +146,13 @@ def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
         raise UsageError(f"no benchmark {name!r}; there is miniwob")
     run = prepare(config)
     planner = load_planner(model, config)
+    every_step = config.evaluation.model_copy(update={"steps_per_plan": 1})
+    acting: dict[str, Any] = {}
+    if config.evaluation.steps_per_plan > 1:
+        acting["acting_on_the_plan"] = {
+            "steps_per_plan": config.evaluation.steps_per_plan,
+            **summary(live(planner, config, run, "acting-on-the-plan")),
+        }
     results = {
         "benchmark": name,
         "model": model,
@@ -155,7 +165,8 @@ def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
                 config.evaluation.first_seed + config.evaluation.seeds_per_task - 1,
             ],
         },
-        "planner": summary(live(planner, config, run, "planner")),
+        "planner": summary(live(planner, config, run, "planner", settings=every_step)),
+        **acting,
         "reactive": summary(live(planner, config, run, "reactive", horizon=1)),
         "null_agents": null_agents(config, run),
     }

@@ -55,6 +55,7 @@ class LiveResult:
                 "success": sum(r["success"] for r in mine) / len(mine),
                 "episodes": len(mine),
                 "endings": {name: endings.get(name, 0) for name in ("finished", "truncated", "failed")},
+                "planner_calls": sum(map(planner_calls, mine)) / len(mine),
             }
         return out
 
@@ -104,7 +105,9 @@ async def _run(
     opening: AbstractAsyncContextManager[NewPage],
     keep: Callable[[Rollout], None],
 ) -> None:
-    limits = Limits(dict(settings.max_steps), settings.default_max_steps, settings.episode_seconds)
+    limits = Limits(
+        dict(settings.max_steps), settings.default_max_steps, settings.episode_seconds, settings.steps_per_plan
+    )
     async with opening as new_page:
         envs = [await new_page() for _ in range(min(settings.pages, len(jobs)))]
         await run_episodes(jobs, envs, model, tool_agent, spec, limits, keep)
@@ -115,6 +118,11 @@ async def browser_pages(images: Path) -> AsyncIterator[NewPage]:
     """Pages of one browser, for as long as the block lasts."""
     async with Browser(images) as browser:
         yield browser.new_page
+
+
+def planner_calls(record: Record) -> int:
+    """How often the planner was asked in an episode."""
+    return sum(bool(turn["completion"]) for turn in record["turns"])
 
 
 def rollout_to_json(rollout: Rollout, root: Path) -> Record:
