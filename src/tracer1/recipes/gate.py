@@ -68,11 +68,11 @@ def decide(run: Path, of: Row, rows: Sequence[Row], measure: Callable[[str], Rew
     after, before = [a for a, _ in pairs], [b for _, b in pairs]
     difference = paired_difference(after, before)
     passed = math.isfinite(difference.low) and difference.low > 0
+    figures = f"{mean(after).value:.3f} against {mean(before).value:.3f}, difference {difference.value:+.3f}"
     outcome = {
         "passed": passed,
-        "line": f"gate: stage 1 is {'' if passed else 'not '}better than the base on {len(pairs)} held-out windows: plan "
-        f"reward {mean(after).value:.3f} against {mean(before).value:.3f}, difference {difference.value:+.3f} "
-        f"({difference.low:+.3f} to {difference.high:+.3f})",
+        "line": f"gate: stage 1 is {'' if passed else 'not '}better than the base on {len(pairs)} held-out windows: "
+        f"plan reward {figures} ({difference.low:+.3f} to {difference.high:+.3f})",
         "stage1": mean(after).to_json(),
         "base": mean(before).to_json(),
         "difference": difference.to_json(),
