@@ -203,7 +203,7 @@ def test_stage_2_starts_from_a_better_stage_1_and_says_so(gated: Callable[..., C
     config, said = gated(0.1), list[str]()
     assert train(config, "2", say=said.append).keys() == {"stage2"}
     (line,) = said
-    assert line.startswith("gate: stage 1 is better than the base on 192 held-out windows: plan reward 0.309 against ")
+    assert line.startswith("gate: stage 1 is better than the base on 192 held-out windows: plan reward 0.308 against ")
     assert line.endswith("; stage 2 starts")
     outcome = json.loads((tmp_path / "run/gate.json").read_text())
     assert outcome["passed"] is True

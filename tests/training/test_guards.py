@@ -122,6 +122,20 @@ def test_the_canary_has_nothing_to_say_of_equal_or_no_images(rows: Dataset) -> N
     assert len({tuple(row["images"]) for row in probes.rows_to_look_at(rows)}) == 4
 
 
+def test_the_canary_is_skipped_where_all_screenshots_are_alike(
+    nano: Nano, rows: Dataset, png: Callable[..., bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tracer1")
+    for name in "ab":
+        (tmp_path / name).write_bytes(png((64, 64)))
+    alike = [{**rows[i], "images": [str(tmp_path / "ab"[i % 2])]} for i in range(6)]
+    model, processor = load_model(nano.folder), load_processor(nano.folder)
+    blindfold(model)
+    made = make_trainer(model, processor, Dataset.from_list(alike), variety, SETTINGS, tmp_path, "stage1", 7)
+    made.look_at_images()
+    assert "image canary, stage1: skipped" in caplog.text
+
+
 def test_screenshots_are_swapped_at_their_own_size(png: Callable[..., bytes], tmp_path: Path) -> None:
     for name, size, colour in (("a", (40, 20), "red"), ("b", (10, 30), "blue")):
         (tmp_path / name).write_bytes(png(size, colour))

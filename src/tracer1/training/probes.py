@@ -45,6 +45,11 @@ def swapped(pictures: Pictures) -> Pictures:
     ]
 
 
+def equal(one: Pictures, other: Pictures) -> bool:
+    """Whether there is nothing to tell them apart by, pixel for pixel."""
+    return all(a.tobytes() == b.tobytes() for p, q in zip(one, other, strict=True) for a, b in zip(p, q, strict=True))
+
+
 def gold(row: Row) -> str:
     """The recorded continuation as a completion."""
     return render_plan(Plan(recorded(row).steps, "", row["step"] + 1))

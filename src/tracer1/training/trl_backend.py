@@ -173,13 +173,14 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         Raises TrainingError when the model does not see them and the setting is "stop".
         """
         rows = probes.rows_to_look_at(self.train_dataset) if self.image_canary != "off" else []
-        if len(rows) < 2:
-            logger.info("image canary, %s: off, or fewer than two rows with different screenshots", self.stage)
+        right = probes.pictures_of(rows)
+        swapped = probes.swapped(right)
+        if probes.equal(right, swapped):
+            logger.info("image canary, %s: skipped: off, or no two rows with different screenshots", self.stage)
             return
         ids = self._tokenizer([probes.gold(row) for row in rows], add_special_tokens=False)["input_ids"]
         completions = [tokens[: self.max_completion_length] for tokens in ids]
-        right = probes.pictures_of(rows)
-        before, after = (self._logps_of(rows, p, completions) for p in (right, probes.swapped(right)))
+        before, after = (self._logps_of(rows, pictures, completions) for pictures in (right, swapped))
         moved = (before - after).abs().max().item()
         message = guards.blind(self.stage, moved, len(rows))
         if message is None:
