@@ -46,6 +46,7 @@ ADAPTERS = {
         "models/drafting.py",
         "models/nano.py",
         "models/qwen3vl.py",
+        "training/probes.py",
         "training/shared_prompt.py",
         "training/trl_backend.py",
         "training/warmup.py",

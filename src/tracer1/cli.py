@@ -115,6 +115,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build everything up to the first step and print the plan.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start stage 2 even if stage 1 is no better.")] = False,
 ) -> None:
     """Train a planner. Always resumes the run in its output directory.
 
@@ -129,7 +130,7 @@ def train(
         for line in plan_of(resolved, stage):
             typer.echo(line)
         return
-    for name, folder in run_train(resolved, stage).items():
+    for name, folder in run_train(resolved, stage, force=force, say=say).items():
         typer.echo(f"{name}: {folder}")
 
 

@@ -215,6 +215,8 @@ class StageSettings(Settings):
     gradient_checkpointing: bool = True
     shared_prompt: bool = True  # encode a group's prompt once (training/shared_prompt.py); the same figures, sooner
     freeze_vision: bool = False
+    image_canary: Literal["stop", "warn", "off"] = "stop"  # when swapped screenshots move no log-probability
+    stall_seconds: AboveZero = 600.0  # without progress, before the run says what it waits for
     save_every: Positive = 20  # steps
     keep_checkpoints: Positive = 2
     report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()

@@ -42,5 +42,9 @@ class EnvironmentFailure(TraceR1Error):
     """The environment (browser, page, server) failed: failed infrastructure, not a wrong answer."""
 
 
+class TrainingError(TraceR1Error):
+    """A run was stopped because it would teach nothing: the model does not see, or a stage did not pass its gate."""
+
+
 class SetupError(TraceR1Error):
     """Something the machine needs is missing (a browser, a package, disk space); the message says how to get it."""

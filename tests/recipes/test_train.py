@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,14 +20,17 @@ from nano_planner import STAGE, Nano
 
 from tracer1.config import Config, load_config
 from tracer1.data.store import write_episodes
-from tracer1.errors import DataError, SetupError, UsageError
+from tracer1.errors import DataError, SetupError, TrainingError, UsageError
 from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.recipes import gate
 from tracer1.recipes.train import (
     SEEN,
     absolute_rows,
     checkpoint_of,
     make_scorer,
+    measured_with,
     names_of,
+    pass_gate,
     plan_of,
     publish,
     train,
@@ -159,6 +163,94 @@ def test_a_stage_stopped_between_training_and_its_folder_is_finished(
     out = train_stage(config, run, "stage1", quiet)
     assert steps_of(run) == [("stage1", 1)]
     assert (out / "config.json").exists()
+
+
+# ---- the gate --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gated(configured: Callable[..., Config], nano: Nano, tmp_path: Path) -> Callable[..., Config]:
+    """With held-out windows and a finished stage 1, a copy of the base, whose kept plan rewards are ``lift`` better."""
+
+    def make(lift: float) -> Config:
+        config = configured(f"data.heldout={nano.windows}", "stage2.steps=0")
+        run = tmp_path / "run"
+        shutil.copytree(nano.folder, run / "checkpoints/stage1")
+        base = {gate.window_id(row): 0.1 * (i % 5) for i, row in enumerate(absolute_rows(str(nano.windows)))}
+        gate.keep_rewards(run, "base", measured_with(config), dict(base))
+        better = {name: value + lift + 0.01 * (i % 3) for i, (name, value) in enumerate(base.items())}
+        gate.keep_rewards(run, "stage1", measured_with(config), dict(better))
+        return config
+
+    return make
+
+
+def test_stage_2_does_not_start_from_a_stage_1_that_is_no_better(gated: Callable[..., Config], tmp_path: Path) -> None:
+    config, said = gated(-0.01), list[str]()
+    with pytest.raises(
+        TrainingError, match=r"gate: stage 1 is not better than the base on 192 held-out windows: "
+    ) as e:
+        train(config, "2", say=said.append)
+    assert "stage 2 does not start: train stage 1 longer" in str(e.value)
+    assert str(e.value).endswith(f"tracer1 train {tmp_path}/run/config.yaml --stage 2 --force")
+    assert not (tmp_path / "run/checkpoints/stage2").exists()
+    assert json.loads((tmp_path / "run/gate.json").read_text())["passed"] is False
+    assert train(config, "2", force=True, say=said.append).keys() == {"stage2"}
+    assert said[-1].endswith("stage 2 starts all the same")
+
+
+def test_stage_2_starts_from_a_better_stage_1_and_says_so(gated: Callable[..., Config], tmp_path: Path) -> None:
+    config, said = gated(0.1), list[str]()
+    assert train(config, "2", say=said.append).keys() == {"stage2"}
+    (line,) = said
+    assert line.startswith("gate: stage 1 is better than the base on 192 held-out windows: plan reward 0.308 against ")
+    assert line.endswith("; stage 2 starts")
+    outcome = json.loads((tmp_path / "run/gate.json").read_text())
+    assert outcome["passed"] is True
+    assert outcome["difference"]["interval"][0] > 0
+
+
+def test_the_gate_measures_what_nobody_has_and_only_once(
+    gated: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run, said = gated(0.1), tmp_path / "run", list[str]()
+    shutil.rmtree(run / gate.HELDOUT)
+    monkeypatch.setattr(gate, "WINDOWS", 6)
+    with pytest.raises(TrainingError, match=r"on 6 held-out windows.*difference \+0\.000 "):  # the same planner twice
+        pass_gate(config, run, force=False, say=said.append)
+    shutil.rmtree(run / "checkpoints/stage1")
+    (run / "checkpoints/stage1").mkdir()  # nothing there to be measured again
+    with pytest.raises(TrainingError, match="on 6 held-out windows"):
+        pass_gate(config, run, force=False, say=said.append)
+    other = config.model_copy(update={"reward": config.reward.model_copy(update={"gamma": 0.5})})
+    assert gate.decided(run, measured_with(config)) is not None
+    assert gate.decided(run, measured_with(other)) is None
+    assert said == []
+
+
+def test_without_held_out_windows_or_stage_1_the_gate_says_that_it_is_skipped(
+    configured: Callable[..., Config], nano: Nano, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    run = tmp_path / "run"
+    pass_gate(configured(f"data.heldout={nano.windows}"), run, force=False, say=said.append)
+    (run / "checkpoints/stage1").mkdir(parents=True)
+    pass_gate(configured(), run, force=False, say=said.append)
+    pass_gate(configured(f"data.heldout={tmp_path}/none.parquet"), run, force=False, say=said.append)
+    assert [line.partition(";")[0] for line in said] == [
+        f"gate: skipped: there is no stage 1 in {run}",
+        "gate: skipped: no held-out windows (data.heldout is not set)",
+        f"gate: skipped: no held-out windows ({tmp_path}/none.parquet)",
+    ]
+
+
+def test_a_new_stage_1_has_to_pass_anew(gated: Callable[..., Config], tmp_path: Path) -> None:
+    config, run = gated(0.1), tmp_path / "run"
+    train(config, "2")
+    shutil.rmtree(run / "checkpoints")
+    train_stage(config.model_copy(update={"stage1": config.stage2}), run, "stage1", quiet)
+    assert not (run / "gate.json").exists()
+    assert [path.name for path in (run / gate.HELDOUT).iterdir()] == ["base.json"]
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------

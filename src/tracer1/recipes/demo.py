@@ -13,14 +13,16 @@ from typing import Any, TypeVar
 
 from tracer1.config import Config
 from tracer1.data.store import read_episodes
+from tracer1.data.windows_file import read_rows
 from tracer1.progress import progress
+from tracer1.recipes import gate
 from tracer1.recipes.evaluate import heldout, live, load_planner, null_agents, summary
 from tracer1.recipes.grounding import grounding_report
 from tracer1.recipes.intervals import Estimate, paired_difference
 from tracer1.recipes.live import LiveResult
 from tracer1.recipes.record import record_miniwob
 from tracer1.recipes.run import prepare, write_json
-from tracer1.recipes.train import stage_with_progress
+from tracer1.recipes.train import measured_with, pass_gate, stage_with_progress
 from tracer1.recipes.windows import make_windows
 from tracer1.report.html import build_report
 from tracer1.tools.agents import make_tool_agent
@@ -87,6 +89,8 @@ def run_stages(
     lives: dict[str, LiveResult] = {}
     entries: list[dict[str, Any]] = []
     for name in names:
+        if name == "stage2":
+            pass_gate(config, run, force=True, say=say)  # each stage is measured, whatever it is worth
         if name != "base":
             say(f"Training {name}: {getattr(config, name).arithmetic()}")
             clock.run(f"train {name}", stage_with_progress, config, run, name)
@@ -133,6 +137,8 @@ def evaluate_stage(config: Config, run: Path, name: str) -> tuple[LiveResult, di
     """Held-out windows, then live episodes."""
     planner = load_planner(config.model.path if name == "base" else run / "checkpoints" / name, config)
     offline = heldout(planner, config, name)
+    ids = map(gate.window_id, read_rows(str(config.data.heldout)))
+    gate.keep_rewards(run, name, measured_with(config), dict(zip(ids, offline.rewards, strict=True)))
     result = live(planner, config, run, name)
     return result, {
         "name": name,

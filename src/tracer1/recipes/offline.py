@@ -25,6 +25,7 @@ class OfflineResult:
     hit_rate_by_depth: tuple[Estimate, ...]
     copied: Estimate
     completions: tuple[str, ...]
+    rewards: tuple[float | None, ...]  # stage 1's, by window
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -77,6 +78,7 @@ def evaluate_windows(
         ),
         copied=share(copied),
         completions=tuple(completions),
+        rewards=tuple(s.overall for s in first),
     )
 
 

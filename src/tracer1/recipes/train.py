@@ -14,13 +14,14 @@ from datasets import Dataset
 
 from tracer1.config import Config, StageSettings
 from tracer1.data.store import read_episodes
-from tracer1.data.windows_file import read_rows, windows_store
-from tracer1.errors import SetupError, UsageError
+from tracer1.data.windows_file import read_rows, row_messages, windows_store
+from tracer1.errors import SetupError, TrainingError, UsageError
 from tracer1.models.nano import build_model, save_planner
-from tracer1.models.qwen3vl import load_model, load_processor, make_processor
+from tracer1.models.qwen3vl import LocalPlanner, load_model, load_processor, make_processor
 from tracer1.models.tokenizer import build_tokenizer
 from tracer1.plan.prompt import PROMPTS
 from tracer1.progress import progress
+from tracer1.recipes import gate
 from tracer1.recipes.record import record_miniwob
 from tracer1.recipes.run import prepare, write_json
 from tracer1.tools.agents import make_tool_agent
@@ -29,18 +30,28 @@ from tracer1.training.trl_backend import make_trainer, train_grpo
 from tracer1.training.warmup import STATE, run_warmup
 from tracer1.training.warmup_data import WarmupSource
 
+logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 OnStep = Callable[[Row], None]  # told the step's figures
+Say = Callable[[str], None]
 SEEN = "strings_seen.json"  # beside a base: every string that its demonstrations quote
 Stage = Literal["warmup", "1", "2", "both"]
 
 
-def train(config: Config, stage: Stage = "both") -> dict[str, Path]:
-    """Run the asked stages and return their checkpoint folders by name; a stage that is finished is not run again."""
+def train(config: Config, stage: Stage = "both", *, force: bool = False, say: Say = logger.info) -> dict[str, Path]:
+    """Run the asked stages and return their checkpoint folders by name; a stage that is finished is not run again.
+
+    Raises TrainingError where stage 1 does not pass the gate to stage 2, unless it is to be forced.
+    """
     run = prepare(config)
     if stage == "warmup":
         return {"base": base_with_progress(config, run)}
-    return {name: stage_with_progress(config, run, name) for name in names_of(stage)}
+    made = {}
+    for name in names_of(stage):
+        if name == "stage2":
+            pass_gate(config, run, force=force, say=say)
+        made[name] = stage_with_progress(config, run, name)
+    return made
 
 
 def names_of(stage: Stage) -> list[str]:
@@ -116,6 +127,8 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
         on_step=on_step,
         extra=config.trainer,
     )
+    if name == "stage1":
+        gate.forget_stage_1(run)
     publish(out, lambda folder: save_planner(model, processor.tokenizer, folder, processor))
     shutil.rmtree(run / "trainer" / name, ignore_errors=True)  # its optimiser states are of no more use
     return out
@@ -151,6 +164,66 @@ def make_scorer(config: Config, name: str, windows: str | None = None) -> Scorer
     return GroundedScorer(config.reward.grounded_profile(), agent, windows_store(windows or config.data.train))
 
 
+# ---- the gate between them -------------------------------------------------------------------------------------------
+
+
+def pass_gate(config: Config, run: Path, *, force: bool, say: Say) -> None:
+    """Say whether stage 1 is good enough for stage 2 to start; TrainingError when it is not and nothing forces it.
+
+    What is measured once, here or by the demo's evaluation, is kept in the run and not measured again.
+    """
+    stage1, windows = run / "checkpoints" / "stage1", config.data.heldout
+    if (run / "checkpoints" / "stage2").exists():
+        return
+    if not stage1.exists():
+        say(f"gate: skipped: there is no stage 1 in {run}; stage 2 starts from {config.model.path}")
+        return
+    if windows is None or not Path(windows).exists():
+        say(f"gate: skipped: no held-out windows ({windows or 'data.heldout is not set'}); stage 2 starts from stage 1")
+        return
+    of = measured_with(config)
+    outcome = gate.decided(run, of)
+    if outcome is None:
+        rows = gate.chosen(list(absolute_rows(windows)))
+
+        def measure(name: str) -> gate.Rewards:
+            kept = gate.kept_rewards(run, name, of, rows)
+            return plan_rewards(config.model.path if name == "base" else stage1, config, rows) if kept is None else kept
+
+        outcome = gate.decide(run, of, rows, measure)
+    if not (outcome["passed"] or force):
+        raise TrainingError(
+            f"{outcome['line']}; stage 2 does not start: train stage 1 longer (more stage1.steps, another output_dir), "
+            f"or start stage 2 anyway with: tracer1 train {run}/config.yaml --stage 2 --force"
+        )
+    say(f"{outcome['line']}; stage 2 starts{'' if outcome['passed'] else ' all the same'}")
+
+
+def measured_with(config: Config) -> Row:
+    """What a plan reward on the held-out windows depends on, beside the planner's own weights."""
+    return {
+        "windows": config.data.heldout,
+        "base": config.model.path,
+        "reward": config.reward.model_dump(mode="json"),
+        "tokens": config.stage1.max_completion_tokens,
+    }
+
+
+def plan_rewards(path: str | Path, config: Config, rows: Sequence[Row]) -> gate.Rewards:
+    """Stage 1's reward of a planner's greedy plans, by window."""
+    tokens = config.stage1.max_completion_tokens
+    planner = LocalPlanner(path, max_new_tokens=tokens, pixels=config.model.pixels)
+    score = make_scorer(config, "stage1")
+    rewards: gate.Rewards = {}
+    with progress(f"gate: {path}") as tick:
+        for start in range(0, len(rows), planner.batch_size):
+            part = rows[start : start + planner.batch_size]
+            completions = planner.complete([row_messages(row) for row in part])
+            rewards |= {gate.window_id(r): score(c, r).overall for r, c in zip(part, completions, strict=True)}
+            tick(len(rewards), len(rows))
+    return rewards
+
+
 # ---- the base --------------------------------------------------------------------------------------------------------
 
 
@@ -180,7 +253,7 @@ def train_base(config: Config, run: Path, on_step: OnStep) -> Path:
         raise SetupError(f"{config.data.episodes} holds no episodes; record some with: tracer1 data record miniwob")
     tokenizer = build_tokenizer(source.templates(), source.strings(), config.nano.pieces, config.nano.word_episodes)
     model = build_model(config.nano, tokenizer, config.seed)
-    logging.getLogger(__name__).info("%.2f M parameters, %d tokens", model.num_parameters() / 1e6, len(tokenizer))
+    logger.info("%.2f M parameters, %d tokens", model.num_parameters() / 1e6, len(tokenizer))
     run_warmup(model, source, config.warmup, make_processor(tokenizer), run, config.seed, on_step)
 
     def write(folder: Path) -> None:

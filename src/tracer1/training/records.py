@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tracer1.data.store import write_atomic
 
@@ -25,3 +26,11 @@ def forget_after(path: Path, stage: str, step: int, offset: int) -> None:
         if row.get("stage") != stage or row["step"] + offset <= step:
             kept.append(line + "\n")
     write_atomic(path, "".join(kept).encode())
+
+
+def lines_of(path: Path, stage: str) -> list[dict[str, Any]]:
+    """This stage's lines; none where there is no file."""
+    if not path.exists():
+        return []
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [row for row in rows if row.get("stage") == stage]

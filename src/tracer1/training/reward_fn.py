@@ -66,10 +66,9 @@ class RewardFunction:
         self.last: list[Score] = []
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        self.last = [
-            self.scorer(text_of(completion), {"reference": reference, "images": images})
-            for completion, reference, images in zip(completions, columns["reference"], columns["images"], strict=True)
-        ]
+        names = [name for name in ("reference", "images", "episode_id", "step") if name in columns]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*(columns[n] for n in names), strict=True)]
+        self.last = [self.scorer(text_of(c), row) for c, row in zip(completions, rows, strict=True)]
         return [score.overall for score in self.last]
 
 

@@ -3,7 +3,8 @@
 - prompts whose group carries no signal (every reward equal) are replaced, before the update, by fresh ones;
 - a group's prompt is encoded once (training/shared_prompt.py), and groups are shuffled whole;
 - ``rollouts.jsonl`` with every term of every score, and ``metrics.jsonl`` with times and memory, both continued on
-  resume.
+  resume;
+- the guards of training/guards.py, which look at all of this and speak.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import random
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +38,13 @@ from trl.trainer.utils import (
 )
 
 from tracer1.config import StageSettings
-from tracer1.errors import UsageError
+from tracer1.errors import TrainingError, UsageError
 from tracer1.models.qwen3vl import load_model, suppressed_tokens
-from tracer1.training import shared_prompt
-from tracer1.training.records import forget_after
-from tracer1.training.reward_fn import RewardFunction, Scorer, text_of
+from tracer1.plan.text import parse_plan
+from tracer1.training import guards, probes, shared_prompt
+from tracer1.training.diagnosis import diagnose, plan_figures
+from tracer1.training.records import forget_after, lines_of
+from tracer1.training.reward_fn import RewardFunction, Scorer, recorded, text_of
 from tracer1.training.signal import SignalMemory, kind_of
 
 logger = logging.getLogger(__name__)
@@ -142,8 +147,11 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         rollouts: Path,
         refill_rounds: int,
         share_prompts: bool,
+        image_canary: str,
+        watchdog: guards.Watchdog,
         **kwargs: Any,
     ) -> None:
+        scorer = guards.watched(scorer, watchdog)
         self.reward_function = RewardFunction(scorer)
         super().__init__(*args, reward_funcs=[self.reward_function], **kwargs)
         self._buffered_inputs: list[Any] | None = None
@@ -153,7 +161,44 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         self.signal = SignalMemory([kind_of(row) for row in self.train_dataset])
         self.seconds: dict[str, float] = {}
         self.refill_counts = (0, 0)
+        self.image_canary, self.watchdog = image_canary, watchdog
+        self.mismatch: guards.Mismatch | None = None  # of this step, where it was looked for
+        self.written: list[Row] = []  # this step's lines of rollouts.jsonl
+        self.plans: Row = {}
         self._rows: list[Row] = []
+
+    def look_at_images(self) -> None:
+        """The image canary (guards.blind): swap screenshots, compare log-probabilities of the recorded plans.
+
+        Raises TrainingError when the model does not see them and the setting is "stop".
+        """
+        rows = probes.rows_to_look_at(self.train_dataset) if self.image_canary != "off" else []
+        right = probes.pictures_of(rows)
+        swapped = probes.swapped(right)
+        if probes.equal(right, swapped):
+            logger.info("image canary, %s: skipped: off, or no two rows with different screenshots", self.stage)
+            return
+        ids = self._tokenizer([probes.gold(row) for row in rows], add_special_tokens=False)["input_ids"]
+        completions = [tokens[: self.max_completion_length] for tokens in ids]
+        before, after = (self._logps_of(rows, pictures, completions) for pictures in (right, swapped))
+        moved = (before - after).abs().max().item()
+        message = guards.blind(self.stage, moved, len(rows))
+        if message is None:
+            logger.info("image canary, %s: swapped screenshots move log-probabilities by up to %.2g", self.stage, moved)
+        elif self.image_canary == "stop":
+            raise TrainingError(message)
+        else:
+            logger.warning(message)
+
+    @torch.no_grad()
+    def _logps_of(self, rows: Sequence[Row], pictures: probes.Pictures, completions: Sequence[Sequence[int]]) -> Any:
+        """(B, C) log-probabilities of completions as the update would compute them, zero past their ends."""
+        batch = probes.batch_of(self.processing_class, rows, pictures, completions)
+        device = self.accelerator.device
+        batch = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+        size = self.args.per_device_train_batch_size
+        logps = self._get_per_token_logps_and_entropies(self.model, **batch, batch_size=size)[0]
+        return logps * batch["attention_mask"][:, -logps.shape[1] :]
 
     def _can_share_prompts(self) -> bool:
         models = [self.model] if self.ref_model is None else [self.model, self.ref_model]
@@ -228,6 +273,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         output = super()._generate_and_score_completions(inputs)
         self.seconds["rollout"] = time.perf_counter() - started
         self._record(inputs)
+        self.watchdog.now(f"the update of step {self._done + 1}")
         return dict(output)
 
     def _generate(self, prompts: list[Any]) -> Any:
@@ -236,8 +282,11 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         Mutates ``prompts`` and the rows behind them: the caller scores and encodes what stands there afterwards.
         """
         started = time.perf_counter()
-        result = super()._generate(prompts)
         n = self.num_generations
+        self.watchdog.now(f"the generation of {len(prompts)} completions, {self.stage} step {self._done + 1}")
+        with self._ear() as ear:
+            result = super()._generate(prompts)
+        self.mismatch = self._mismatch(result, ear)
         rounds = self.refill_rounds if self.model.training else 0
         silent = self._silent_groups(result[3], range(len(prompts) // n)) if rounds else []
         at_first, refilled = len(silent), 0
@@ -251,6 +300,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
                     self._rows[g * n + k].clear()
                     self._rows[g * n + k].update(row)
             fresh_prompts = [_with_images(self._rows[p]) for p in places]
+            self.watchdog.now(f"the generation of {len(places)} completions in place of groups without signal")
             fresh = super()._generate(fresh_prompts)
             for source, target in enumerate(places):
                 prompts[target] = fresh_prompts[source]
@@ -262,6 +312,29 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         self.refill_counts = (at_first, refilled)
         self.seconds["generate"] = time.perf_counter() - started
         return result
+
+    @property
+    def _done(self) -> int:
+        """Steps done before this one."""
+        return int(self.state.global_step) // self.updates
+
+    def _ear(self) -> Any:
+        """What overhears the sampler at every MISMATCH_EVERY-th step; vLLM says itself what it thought."""
+        deaf = self.use_vllm or self.use_transformers_continuous_batching or not self.model.training
+        if deaf or self._done % guards.MISMATCH_EVERY:
+            return nullcontext()
+        model = self.accelerator.unwrap_model(self.model)
+        return probes.SamplerEar(model, self.num_generations, self.temperature)
+
+    def _mismatch(self, result: Sequence[Any], ear: probes.SamplerEar | None) -> guards.Mismatch | None:
+        """The first group's log-probabilities by the sampler and by the trainer, compared."""
+        n = self.num_generations
+        completions, told = result[1][:n], result[4]
+        if not self.model.training or self._done % guards.MISMATCH_EVERY or (ear is None and told is None):
+            return None
+        sampler = told[:n] if ear is None else ear.log_probabilities(completions)
+        trainer = self._logps_of(self._rows[:n], probes.pictures_of(self._rows[:n]), completions)
+        return guards.mismatch_of(sampler, trainer.tolist())
 
     def _silent_groups(self, completions: Sequence[Any], groups: Sequence[int]) -> list[int]:
         """Those of the groups whose rewards are all equal; what was seen is remembered."""
@@ -279,13 +352,14 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
     def _record(self, inputs: list[Row]) -> None:
         advantages = list(self._logs["advantages"])[-len(inputs) :]
         completions = list(self._logs["completion"])[-len(inputs) :]
+        self.written = []
         with self.rollouts_file.open("a", encoding="utf-8") as out:
             for row, completion, score, advantage in zip(
                 inputs, completions, self.reward_function.last, advantages, strict=True
             ):
                 line = {
                     "stage": self.stage,
-                    "step": self.state.global_step // self.updates,  # done before this one
+                    "step": self._done,
                     "prompt": f"{row['episode_id']}#{row['step']}",
                     "completion": text_of(completion),
                     "overall": score.overall,
@@ -296,6 +370,9 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
                     "advantage": advantage,
                 }
                 out.write(json.dumps(line, ensure_ascii=False) + "\n")
+                self.written.append(line)
+        plans = [parse_plan(line["completion"]).plan for line in self.written]
+        self.plans = plan_figures(plans, [recorded(row).steps for row in inputs])
 
 
 def shuffle_groups(batch: Row, n: int) -> Row:
@@ -319,17 +396,28 @@ def _with_images(row: Row) -> list[Row]:
 
 
 class Recorder(TrainerCallback):  # type: ignore[misc]
-    """One line of metrics a step, over its ``updates``, and the mark that makes a checkpoint whole."""
+    """A line of metrics a step, over its ``updates``, what the guards say of it, and a whole checkpoint's mark."""
 
     def __init__(self, metrics: Path, stage: str, updates: int, on_step: Callable[[Row], None]) -> None:
         self.metrics, self.stage, self.updates, self.on_step = metrics, stage, updates, on_step
+        self.voice = guards.Voice()
+        self.rows: list[Row] = []  # of this stage, those before a resume too
+        self.rss: list[float] = []  # MB, of this process
+        self.recent: deque[list[Row]] = deque(maxlen=guards.LATELY)  # rollouts of the last steps
         self.trainer: PlanTrainer | None = None
         self.process = psutil.Process()
         self.began = time.perf_counter()
         self.logs: list[Row] = []  # of the updates of this step
 
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.rows = lines_of(self.metrics, self.stage)
+        if self.trainer is not None:
+            self.trainer.look_at_images()
+
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         _release_memory()
+        if self.trainer is not None:
+            self.trainer.watchdog.now("a checkpoint to be saved" if control.should_save else "the next batch")
 
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step % self.updates == 0:
@@ -346,6 +434,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         logs = _means(self.logs)
         scores = self.trainer.reward_function.last
         silent, refilled = self.trainer.refill_counts
+        written, mismatch = self.trainer.written, self.trainer.mismatch
         row = {
             "stage": self.stage,
             "step": state.global_step // self.updates,
@@ -356,6 +445,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             "zero_signal_groups": logs.get("frac_reward_zero_std"),
             "silent_groups_first": silent,
             "refilled_groups": refilled,
+            "signal": diagnose(written, self.trainer.num_generations).to_json(),
+            "plans": self.trainer.plans,
+            "mismatch": None if mismatch is None else mismatch.to_json(),
             "kl": logs.get("kl"),
             "entropy": logs.get("entropy"),
             "clip_share": logs.get("clip_ratio/region_mean"),
@@ -368,7 +460,22 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         }
         with self.metrics.open("a", encoding="utf-8") as out:
             out.write(json.dumps(row) + "\n")
+        self.speak(row, state.max_steps // self.updates)
         self.on_step(row)
+
+    def speak(self, row: Row, steps: int) -> None:
+        """What the guards have to say after a step, of ``steps`` in all."""
+        assert self.trainer is not None
+        step, n, mismatch = row["step"], self.trainer.num_generations, self.trainer.mismatch
+        self.rows.append(row)
+        self.rss.append(row["rss_mb"])
+        self.recent.append(self.trainer.written)
+        found = diagnose([line for lines in self.recent for line in lines], n)
+        self.voice("signal", step, f"{self.stage}: {found}" if 2 * found.silent > found.groups else None)
+        self.voice("mismatch", step, None if mismatch is None else mismatch.told(f"{self.stage} step {step}"))
+        self.voice("plans", step, guards.drift(self.stage, self.rows))
+        ahead = guards.memory_ahead(self.stage, self.rss, steps - step, guards.free_memory_mb())
+        self.voice("memory", step, ahead)
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -422,7 +529,8 @@ def train_grpo(
     trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step, extra)
     if checkpoint:
         trainer.signal.visits = json.loads((checkpoint / SIGNAL).read_text(encoding="utf-8"))
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with trainer.watchdog:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def make_trainer(
@@ -455,6 +563,8 @@ def make_trainer(
         rollouts=run / "rollouts.jsonl",
         refill_rounds=int(settings.skip_solved),
         share_prompts=settings.shared_prompt,
+        image_canary=settings.image_canary,
+        watchdog=guards.Watchdog(settings.stall_seconds),
     )
     trainer.remove_callback(PrinterCallback)  # the progress bar and metrics.jsonl say it better
     recorder.trainer = trainer

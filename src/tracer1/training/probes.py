@@ -1,0 +1,128 @@
+"""What the guards ask of the model: whether its screenshots matter, and what its sampler thought of its own tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tracer1.data.windows_file import row_messages
+from tracer1.models.qwen3vl import open_image
+from tracer1.plan.text import render_plan
+from tracer1.training.guards import CANARY_ROWS
+from tracer1.training.reward_fn import recorded
+from tracer1.types import Plan
+
+Row = dict[str, Any]
+Pictures = list[list[Image.Image]]  # of each row
+
+
+def rows_to_look_at(rows: Sequence[Row]) -> list[Row]:
+    """Up to CANARY_ROWS rows, evenly spaced, of which no two show the same screenshots."""
+    found: dict[tuple[str, ...], Row] = {}
+    for index in range(0, len(rows), max(1, len(rows) // (8 * CANARY_ROWS))):
+        row = rows[index]
+        if row["images"] and len(found) < CANARY_ROWS:
+            found.setdefault(tuple(row["images"]), row)
+    return list(found.values())
+
+
+def pictures_of(rows: Sequence[Row]) -> Pictures:
+    """The screenshots of each row. Raises DataError for one that cannot be read."""
+    return [[open_image(path) for path in row["images"]] for row in rows]
+
+
+def swapped(pictures: Pictures) -> Pictures:
+    """Each row with the next one's screenshots, scaled to its own: the prompt's tokens stay what they were."""
+    others = [*pictures[1:], *pictures[:1]]
+    return [
+        [other[k % len(other)].resize(picture.size) for k, picture in enumerate(own)]
+        for own, other in zip(pictures, others, strict=True)
+    ]
+
+
+def equal(one: Pictures, other: Pictures) -> bool:
+    """Whether there is nothing to tell them apart by, pixel for pixel."""
+    return all(a.tobytes() == b.tobytes() for p, q in zip(one, other, strict=True) for a, b in zip(p, q, strict=True))
+
+
+def gold(row: Row) -> str:
+    """The recorded continuation as a completion."""
+    return render_plan(Plan(recorded(row).steps, "", row["step"] + 1))
+
+
+def batch_of(
+    processor: Any, rows: Sequence[Row], pictures: Pictures, completions: Sequence[Sequence[int]]
+) -> dict[str, Any]:
+    """The rows' prompts with these pictures, and completions (tokens), as a trainer's batch.
+
+    ``input_ids`` and ``attention_mask`` (B, P + C), prompts padded on the left and completions on the right;
+    ``logits_to_keep`` C; what the images became, and how many each row has.
+    """
+    prompts = [row_messages(row) for row in rows]
+    text = [processor.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts]
+    inputs = processor(
+        text=text,
+        images=list(pictures) if any(pictures) else None,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+    )
+    length = max(map(len, completions))
+    pad = processor.tokenizer.pad_token_id
+    tails = torch.tensor([[*ids, *[pad] * (length - len(ids))] for ids in completions])
+    kept = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids in completions])
+    batch = {
+        **inputs,
+        "input_ids": torch.cat([inputs["input_ids"], tails], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"], kept], dim=1),
+        "logits_to_keep": length,
+    }
+    if any(pictures):
+        batch["num_images"] = [len(found) for found in pictures]
+    for name in ("mm_token_type_ids", "token_type_ids"):
+        if name in inputs:
+            batch[name] = torch.cat([inputs[name], torch.zeros_like(tails)], dim=1)
+    return batch
+
+
+class SamplerEar:
+    """The sampler's log-probabilities of what it sampled, overheard at the model's own passes while it generates.
+
+    Of the first ``n`` samples, which are one group; at the temperature, before top-p and suppressed tokens, which the
+    trainer knows nothing of either. One step's logits are held at a time. A completion's very last token is not heard
+    when it is the batch's last.
+    """
+
+    def __init__(self, model: Any, n: int, temperature: float) -> None:
+        self.model, self.n, self.temperature = model, n, temperature
+        self._before: Tensor | None = None  # (n, vocabulary), of the token that comes next
+        self._heard: list[Tensor] = []  # (n,) each
+
+    def __enter__(self) -> Self:
+        self._handle = self.model.register_forward_hook(self._hear, with_kwargs=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handle.remove()
+        self._before = None
+
+    def _hear(self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
+        logits = output.logits[:, -1].detach()
+        if self._before is None:  # the prompt, of which a group's samples may have been spared but one
+            self._before = (logits[:1].float() / self.temperature).log_softmax(-1).expand(self.n, -1)
+            return
+        chosen = kwargs["input_ids"][: self.n, -1:]
+        self._heard.append(self._before.gather(1, chosen)[:, 0].cpu())
+        self._before = (logits[: self.n].float() / self.temperature).log_softmax(-1)
+
+    def log_probabilities(self, completions: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Of each of the ``n`` completions, as far as they were heard."""
+        heard = torch.stack(self._heard, dim=1).tolist() if self._heard else [[] for _ in completions]
+        return [row[: len(ids)] for row, ids in zip(heard, completions, strict=True)]
