@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,7 @@ from tracer1.data.windows_file import read_rows, row_to_window
 from tracer1.plan.text import parse_plan
 from tracer1.report.run import Record, Run
 from tracer1.report.strips import MOST_STEPS, MOST_TEXT
-from tracer1.report.training import EQUAL
+from tracer1.report.training import EQUAL, groups_of
 from tracer1.report.words import cut, plain, signed, style_of, training_label, words
 from tracer1.types import Step
 
@@ -34,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One completion of a group; ``times`` of them were written alike. ``hits``: how many of the reference's steps."""
+    """One completion; ``times`` of the group had its steps and reward. ``hits``: how many of the reference's steps."""
 
     times: int
     overall: str
@@ -73,8 +72,8 @@ References = Callable[[Collection[str]], Mapping[str, Sequence[Step]]]
 
 
 def groups(rollouts: Mapping[str, Sequence[Record]], references: References) -> tuple[Groups, ...]:
-    """The best, a typical (the median) and the worst group of each stage's last training steps, by mean reward; of those
-    that carry a signal, where there are any.
+    """The best, a typical (the median) and the worst group of each stage's last training steps, by mean reward;
+    of those that carry a signal, where there are any.
 
     references: the recorded steps of the prompts it is asked for, as far as they are known.
     """
@@ -94,8 +93,8 @@ def groups(rollouts: Mapping[str, Sequence[Record]], references: References) -> 
 
 def _choose(lines: Sequence[Record]) -> tuple[str, list[tuple[str, list[Record]]]]:
     """(what was chosen from, the groups and why)."""
-    found = [list(g) for _, g in groupby(lines, lambda r: (r.number("step"), r.text("prompt")))]
-    scored = [(sum(rewards) / len(rewards), max(rewards) - min(rewards), g) for g in found if (rewards := _rewards(g))]
+    found = [(rewards, group) for _, group in groups_of(lines) if (rewards := _rewards(group))]
+    scored = [(sum(rewards) / len(rewards), max(rewards) - min(rewards), group) for rewards, group in found]
     telling = [s for s in scored if s[1] > EQUAL]
     ranked = [g for _, _, g in sorted(telling or scored, key=lambda s: -s[0])]
     if not ranked:
@@ -115,9 +114,11 @@ def _rewards(group: Sequence[Record]) -> list[float]:
 
 def _group(rank: str, lines: Sequence[Record], reference: Sequence[Step]) -> Group:
     rewards = _rewards(lines)
-    alike: dict[tuple[str, float | None], list[Record]] = {}
+    alike: dict[str, list[Record]] = {}
     for line in sorted(lines, key=lambda r: -(r.number("overall") or 0.0)):
-        alike.setdefault((line.text("completion"), line.number("overall")), []).append(line)
+        plan = parse_plan(line.text("completion")).plan
+        does = repr(plan.steps) if plan else line.text("completion")
+        alike.setdefault(f"{line.number('overall')} {does}", []).append(line)
     shown = list(alike.values())[:MOST_COMPLETIONS]
     plans = [parse_plan(same[0].text("completion")).plan for same in shown]
     height = min(MOST_STEPS, max([len(reference), *(len(plan.steps) for plan in plans if plan)]))

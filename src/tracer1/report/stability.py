@@ -1,4 +1,4 @@
-"""Plan stability: how much of a plan is still said after its first step was taken and the planner has looked again. Pure.
+"""Plan stability: how much of a plan the planner still says after taking its first step and looking again. Pure.
 
 The *tail* of a plan is all of it but the first step, which was executed. A step of the tail survives when the next plan
 holds it too: both are read as sequences, and the survivors are a longest common subsequence of the two.

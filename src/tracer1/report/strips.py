@@ -133,7 +133,7 @@ def episodes(run: Run, most: int = EPISODES) -> Episodes:
 
 
 def dealt(found: Sequence[Candidate]) -> list[Candidate]:
-    """``found`` in the order in which they are shown while there is room: the method's own planners before what they are
+    """``found`` in the order in which they are shown while there is room: the method's planners before what they are
     compared with, then one episode of every task, planner and outcome, then a second of each; lower seeds first."""
     tasks = list(dict.fromkeys(episode.text("task") for _, episode in found))
     rounds: Counter[tuple[str, str, bool]] = Counter()
@@ -278,7 +278,9 @@ def _parted(turns: Sequence[Record], i: int) -> int | None:
     """The index in turn ``i``'s plan of the first step that the next turn's plan no longer holds."""
     if i + 1 >= len(turns):
         return None
-    return next((k for k, kept in enumerate(survivors(plan_of(turns[i])[1:], plan_of(turns[i + 1])), 1) if not kept), None)
+    return next(
+        (k for k, kept in enumerate(survivors(plan_of(turns[i])[1:], plan_of(turns[i + 1])), 1) if not kept), None
+    )
 
 
 def _happened(turns: Sequence[Record], i: int) -> str:

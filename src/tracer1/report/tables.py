@@ -263,7 +263,7 @@ def depth_table(results: Record) -> Table:
 
 
 def stability(live: Mapping[str, Sequence[Record]]) -> tuple[Chart | None, Table]:
-    """How much of a plan's tail the next plan still holds, by place, of each stage's live episodes: (chart, numbers)."""
+    """How much of a plan's tail the next plan still holds, by place, in live episodes: (chart, numbers)."""
     found: list[tuple[str, list[Estimate | None]]] = []
     for name in STAGES:
         plans = [[plan_of(turn) for turn in episode.records("turns")] for episode in live.get(name, ())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -122,10 +122,10 @@ def _series(style: str, label: str, xs: Sequence[float], ys: Sequence[float | No
 
 
 def minutes(results: Record) -> tuple[tuple[Length, ...], str]:
-    """(a bar for each phase, the total in words); a phase called "total" is the total."""
+    """(a bar for each phase, the total in words); a phase called "all" or "total" is the total."""
     found = results.numbers("minutes")
-    total = found.pop("total", None)
-    total = sum(found.values()) if total is None else total
+    whole = [found.pop(name) for name in ("all", "total") if name in found]
+    total = whole[0] if whole else sum(found.values())
     longest = max(found.values(), default=0.0) or 1.0
     bars = tuple(
         Length(words(name).capitalize(), clock(value), 100 * value / longest, style_of(re.split("[ _]", name)[0]))
@@ -195,6 +195,17 @@ _SILENCES = {
 }
 
 
+def groups_of(rollouts: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """(stage, the completions of one prompt), streaming: a group's lines follow one another. Where the same prompt was
+    drawn twice in a row, the step's commonest size tells the groups apart."""
+    for (stage, _), lines in groupby(rollouts, lambda r: (r.text("stage") or "training", r.number("step"))):
+        runs = [list(run) for _, run in groupby(lines, lambda r: r.text("prompt"))]
+        size = min(Counter(map(len, runs)).most_common(), key=lambda common: (-common[1], common[0]))[0]
+        for run in runs:
+            width = size if len(run) % size == 0 else len(run)
+            yield from ((stage, run[start : start + width]) for start in range(0, len(run), width))
+
+
 def silence(group: Sequence[Record]) -> str:
     """Why the completions of one prompt carry no signal, as a key of ``_SILENCES``; "" when their rewards differ."""
     rewards = [v for line in group if (v := line.number("overall")) is not None]
@@ -209,22 +220,18 @@ def silence(group: Sequence[Record]) -> str:
 
 
 def diagnose(rollouts: Iterable[Record]) -> dict[str, str]:
-    """What part of the groups taught nothing and why, in words, by stage. The lines of a group (same stage, step and
-    prompt) follow one another; the stream is read once."""
+    """What part of the groups taught nothing and why, in words, by stage; the stream is read once."""
     groups: Counter[str] = Counter()
     silent: dict[str, Counter[str]] = {}
     sample: dict[str, str] = {}
-    for (stage, step, prompt), lines in groupby(
-        rollouts, lambda r: (r.text("stage") or "training", r.number("step"), r.text("prompt"))
-    ):
-        group = list(lines)
+    for stage, group in groups_of(rollouts):
         groups[stage] += 1
         if len(group) > 1 and (why := silence(group)):
             silent.setdefault(stage, Counter())[why] += 1
             if why != "right" and stage not in sample:
                 text = cut(" ".join(group[0].text("completion").split()), 240)
-                at = "" if step is None else f", step {step:g}"
-                sample[stage] = f" The first that was not all right ({_SILENCES[why]}): {prompt}{at}: “{text}”"
+                where = f"{group[0].text('prompt')}, step {group[0].count('step') or 0}"
+                sample[stage] = f" The first that was not all right ({_SILENCES[why]}), {where}: “{text}”"
     said = {}
     for stage, count in groups.items():
         found = silent.get(stage, Counter())
