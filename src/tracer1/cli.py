@@ -279,6 +279,7 @@ def bench(
 def report_command(
     runs: Annotated[list[Path], typer.Argument(help="Run directories.")],
     out: Annotated[Path, typer.Option(help="The page to write.")],
+    episodes: Annotated[int, typer.Option(help="Episodes of each run to show; screenshots make the page large.")] = 64,
 ) -> None:
     """One self-contained page about one or more runs.
 
@@ -286,7 +287,7 @@ def report_command(
     """
     from tracer1.report.html import build_report
 
-    build_report(runs, out)
+    build_report(runs, out, episodes)
     typer.echo(str(out))
 
 

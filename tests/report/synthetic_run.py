@@ -12,8 +12,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from tracer1.data.windows_file import write_windows
 from tracer1.plan.text import render_plan
-from tracer1.types import Plan, Step
+from tracer1.types import Plan, Reference, Step, Window
 
 TASKS = (
     "enter-text",
@@ -59,6 +60,8 @@ def write_run(directory: Path, *, seed: int = 0) -> Path:
     write_json(directory / "results.json", results(rng))
     write_lines(directory / "metrics.jsonl", metrics(rng))
     write_lines(directory / "rollouts.jsonl", rollouts(rng))
+    (directory / "data").mkdir(exist_ok=True)
+    write_windows(directory / "data" / "train.parquet", windows(), directory / "data")
     for stage, share in SUCCESS.items():
         write_lines(directory / "live" / f"{stage}.jsonl", live(directory, random.Random(f"{seed}/{stage}"), share))
     return directory
@@ -230,16 +233,28 @@ def plan_steps(count: int, name: str = "ada") -> list[Step]:
     return steps[5 - count :]
 
 
+def prompt(step: int, group: int) -> str:
+    return f"miniwob/{TASKS[(step + group) % len(TASKS)]}/{step}#0"
+
+
+def windows() -> Iterable[Window]:
+    for step in range(max(STEPS.values())):
+        for group in range(2):
+            episode_id, _, at = prompt(step, group).rpartition("#")
+            yield Window((), (), Reference(tuple(plan_steps(5))), episode_id, int(at), "miniwob")
+
+
 def rollouts(rng: random.Random) -> Iterable[Json]:
     for stage, steps in STEPS.items():
         for step in range(steps):
             for sample in range(10):
+                group = sample // 5
                 accuracy = rng.choice([0.0, 0.2, 0.55, 0.8, 1.0, 1.0])
                 completion = render_plan(Plan(tuple(plan_steps(rng.randint(1, 5))), "5 steps", 1))
                 yield {
                     "stage": stage,
                     "step": step,
-                    "prompt": f"miniwob/{TASKS[sample]}/{rng.randrange(60)}#0",
+                    "prompt": prompt(step, group),
                     "completion": completion,
                     "overall": round(0.1 + 0.9 * accuracy, 3),
                     "format": 1.0,

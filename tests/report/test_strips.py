@@ -11,9 +11,8 @@ from synthetic_run import Json, keep, screen, write_lines
 
 from tracer1.errors import DataError
 from tracer1.report.html import render
-from tracer1.report.rollouts import samples
-from tracer1.report.run import Record, read_run
-from tracer1.report.strips import MOST_TURNS, PICTURE_WIDTH, Strip, film_strips, say_action
+from tracer1.report.run import read_run
+from tracer1.report.strips import MOST_TURNS, PICTURE_WIDTH, Episodes, Strip, episodes, say_action
 from tracer1.types import Action, Point
 
 
@@ -30,15 +29,19 @@ def episode(*turns: Json, success: bool = True, task: str = "t", seed: int = 1) 
     return {"task": task, "seed": seed, "goal": "g", "success": success, "ending": "finished", "turns": list(turns)}
 
 
-def strips(directory: Path, **stages: list[Json]) -> tuple[Strip, ...]:
+def played(directory: Path, most: int = 64, **stages: list[Json]) -> Episodes:
     for stage, lines in stages.items():
         write_lines(directory / "live" / f"{stage}.jsonl", lines)
-    return film_strips(read_run(directory))
+    return episodes(read_run(directory), most)
+
+
+def strips(directory: Path, **stages: list[Json]) -> tuple[Strip, ...]:
+    return played(directory, **stages).strips
 
 
 def test_a_success_that_the_base_missed_and_a_failure(tmp_path: Path) -> None:
     one = turn(step("a"))
-    found = strips(
+    found = played(
         tmp_path,
         base=[episode(one, task="won"), episode(one, task="missed", success=False)],
         stage2=[
@@ -48,7 +51,7 @@ def test_a_success_that_the_base_missed_and_a_failure(tmp_path: Path) -> None:
             episode(one, one, task="harder", success=False),
         ],
     )
-    assert [(s.why, s.stage, s.task) for s in found] == [
+    assert [(why, s.stage, s.task) for why, s in found.first] == [
         ("A long success", "After stage 2", "missed"),
         ("The same episode before training", "Base", "missed"),
         ("A failure", "After stage 2", "harder"),
@@ -57,10 +60,11 @@ def test_a_success_that_the_base_missed_and_a_failure(tmp_path: Path) -> None:
 
 def test_an_episode_that_never_ends_is_not_the_first_choice_and_is_cut(tmp_path: Path) -> None:
     loop = episode(*[turn(step("a"))] * 30, task="loop")
-    assert [s.task for s in strips(tmp_path, stage2=[loop, episode(turn(step("a")), task="short")])] == ["short"]
+    found = played(tmp_path, stage2=[loop, episode(turn(step("a")), task="short")])
+    assert [s.task for _, s in found.first] == ["short"]
     (strip,) = strips(tmp_path, stage2=[loop])
-    assert [f.number for f in strip.frames] == [1, 2, 3, 4, 5, 6, 29, 30]
-    assert (len(strip.frames), strip.left_out, strip.gap_after) == (MOST_TURNS, 22, 5)
+    assert [f.number for f in strip.frames] == [*range(1, MOST_TURNS - 1), 29, 30]
+    assert (len(strip.frames), strip.left_out, strip.gap_after) == (MOST_TURNS, 30 - MOST_TURNS, MOST_TURNS - 3)
 
 
 def test_what_became_of_each_forecast(tmp_path: Path) -> None:
@@ -78,6 +82,53 @@ def test_what_became_of_each_forecast(tmp_path: Path) -> None:
     )
     assert [s.came_true for s in strip.frames[0].steps] == ["", "kept", "kind", "changed", "", ""]
     assert strip.frames[4].error == "nowhere"
+
+
+def test_where_plan_and_world_parted(tmp_path: Path) -> None:
+    found = strips(
+        tmp_path,
+        stage2=[
+            episode(
+                turn(step("a"), step("b"), step("c"), step("d")),
+                turn(step("b"), step("d"), step("e")),
+                turn(step("d"), step("e")),
+                turn(step("z")),
+            )
+        ],
+    )
+    assert [f.parted for f in found[0].frames] == [2, None, 1, None]
+    assert render([tmp_path]).count('<li class="split">') == 2
+
+
+def test_what_happened_to_the_screen(tmp_path: Path) -> None:
+    one, two = keep(tmp_path, screen(0)), keep(tmp_path, screen(1))
+    turns = [turn(step("a"), screenshot=s) for s in (one, one, two)]
+    (strip,) = strips(tmp_path, stage2=[episode(*turns)])
+    assert [f.happened for f in strip.frames] == ["the screen stayed as it was", "the screen changed", ""]
+
+
+def test_every_task_planner_and_outcome_is_shown_before_a_second_of_any(tmp_path: Path) -> None:
+    one = turn(step("a"))
+    lines = [episode(one, task=t, seed=s, success=s != 2) for s in (1, 2, 3) for t in ("x", "y")]
+    found = played(tmp_path, 9, base=lines, stage2=lines, reactive=lines)
+    assert len(found.strips) == 9
+    assert found.left_out == 9
+    assert [label for _, label in found.planners] == ["Base", "After stage 2"]
+    for _, cells in found.rows:
+        assert all({s.success for s in cell} == {True, False} for cell in cells)
+    everything = played(tmp_path, 100)
+    assert (len(everything.strips), everything.left_out) == (18, 0)
+    assert [label for _, label in everything.planners] == ["Base", "After stage 2", "Reactive"]
+
+
+def test_each_picture_is_on_the_page_once(tmp_path: Path) -> None:
+    one, two = keep(tmp_path, screen(0)), keep(tmp_path, screen(1))
+    turns = [turn(step("a"), screenshot=s) for s in (one, two, one)]
+    found = played(tmp_path, stage2=[episode(*turns, seed=s) for s in range(4)])
+    assert len(found.pictures) == 2
+    page = render([tmp_path])
+    assert page.count("data:image/png") == 2
+    assert page.count("<use ") == 12
 
 
 def test_the_marker_is_where_the_action_fell(tmp_path: Path) -> None:
@@ -143,13 +194,3 @@ def test_actions_in_words() -> None:
     assert say_action(Action("type", content="ada")) == "type ‘ada’"
     assert say_action(Action("hotkey", key="ctrl c")) == "hotkey ctrl c"
     assert say_action(Action("scroll", Point(0.5, 0.5), direction="down")) == "scroll down at (0.50, 0.50)"
-
-
-def test_best_typical_and_worst() -> None:
-    values = [0.2, None, 0.9, 0.5, 0.6, 0.4]
-    lines = [Record({"overall": v, "step": 7, "prompt": str(v), "completion": "nothing to read"}, "") for v in values]
-    (group,) = samples({"stage1": lines})
-    assert [(s.rank, s.prompt) for s in group.samples] == [("Best", "0.9"), ("Typical", "0.5"), ("Worst", "0.2")]
-    assert "5 scored completions of step 7" in group.note
-    assert group.samples[0].raw == "nothing to read"
-    assert samples({"stage1": lines[1:2]}) == ()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tracer1.report.run import Estimate, Record, read_run
 from tracer1.report.tables import comparison, gains, headline, pairs, share_bar, summary, task_rows
-from tracer1.report.training import health, minutes, panels, step_times
+from tracer1.report.training import health, minutes, panels
 from tracer1.report.words import clock, cut, plain, words
 
 
@@ -94,7 +94,7 @@ def test_tasks_go_by_the_last_stage() -> None:
 
 def test_training_is_one_panel_a_stage(run: Path) -> None:
     metrics = read_run(run).metrics
-    one, two = panels(metrics)
+    one, two = panels(metrics, {"stage1": "why"})
     assert [chart.title for chart in one.charts] == [
         "Reward",
         "Format",
@@ -103,12 +103,12 @@ def test_training_is_one_panel_a_stage(run: Path) -> None:
         "Coverage",
         "Repetition",
     ]
+    assert (one.signal, two.signal) == ("why", "")
     assert one.constant == "completion 0, overlong 0"
     assert "No target" in [chart.title for chart in two.charts]
     charts, steady = health(metrics)
     assert {"KL to the reference", "Entropy", "Groups without signal"} <= {chart.title for chart in charts}
     assert "learning rate 3e−5 in stage 1 and 5e−5 in stage 2" in steady
-    assert dict(step_times(metrics))["Stage 1"].endswith("memory at most 1.5 GB")
 
 
 def test_minutes_are_bars() -> None:
@@ -118,7 +118,7 @@ def test_minutes_are_bars() -> None:
         ("Stage 2 evaluation", "1 min 00 s", 50.0, "two"),
     ]
     assert total == "3 min 00 s"
-    assert minutes(results(minutes={"a": 1.0, "total": 90.0}))[1] == "1 h 30 min"
+    assert minutes(results(minutes={"a": 1.0, "all": 90.0}))[1] == "1 h 30 min"
     assert minutes(results()) == ((), "")
 
 

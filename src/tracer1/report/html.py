@@ -1,13 +1,16 @@
 """The report: one self-contained HTML page of one run directory or several.
 
 Everything that a model, a page or a task wrote is shown as text: templates escape by default, and the page forbids
-itself scripts and the network.
+itself the network and every script but the one for its keys, which it knows by its hash.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,9 +19,9 @@ from tracer1.data.store import write_atomic
 from tracer1.errors import UsageError
 from tracer1.report import tables, training
 from tracer1.report.plots import Chart
-from tracer1.report.rollouts import Samples, samples
-from tracer1.report.run import Run, read_run
-from tracer1.report.strips import Strip, film_strips
+from tracer1.report.rollouts import Groups, groups, recorded
+from tracer1.report.run import Run, all_rollouts, read_run
+from tracer1.report.strips import EPISODES, Episodes, episodes
 from tracer1.report.words import cut
 
 CONFIG_SHOWN = 20_000  # characters
@@ -33,34 +36,36 @@ class Section:
     summary: str
     headline: tables.Table
     gains: tuple[tables.Row, ...]
-    strips: tuple[Strip, ...]
+    episodes: Episodes
     task_stages: tuple[tuple[str, str], ...]
     tasks: tuple[tables.TaskRow, ...]
     foresight: Chart | None
     depths: tables.Table
+    stability: Chart | None
+    stable: tables.Table
     panels: tuple[training.Panel, ...]
     health: tuple[Chart, ...]
     steady: str
-    samples: tuple[Samples, ...]
+    groups: tuple[Groups, ...]
     minutes: tuple[training.Length, ...]
     total_time: str
-    step_times: tuple[tuple[str, str], ...]
+    step_times: tuple[training.StepTime, ...]
     tool_agents: tuple[tables.Row, ...]
     protocol: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
     config: str
 
 
-def build_report(run_dirs: Sequence[Path], out: Path) -> None:
-    """Write the page of ``run_dirs`` to ``out``, whole or not at all.
+def build_report(run_dirs: Sequence[Path], out: Path, shown: int = EPISODES) -> None:
+    """Write the page of ``run_dirs`` to ``out``, whole or not at all; at most ``shown`` episodes of each run.
 
     Raises UsageError for no run at all, DataError for a directory that is no run or a file in it that cannot be read,
     SetupError when ``out`` cannot be written.
     """
-    write_atomic(out, render(run_dirs).encode("utf-8", "replace"))
+    write_atomic(out, render(run_dirs, shown=shown).encode("utf-8", "replace"))
 
 
-def render(run_dirs: Sequence[Path], live: str = "") -> str:
+def render(run_dirs: Sequence[Path], live: str = "", shown: int = EPISODES) -> str:
     """The page as text; errors as in :func:`build_report`.
 
     live: what the page is called now, for a served page that asks for its successor and loads it.
@@ -68,7 +73,7 @@ def render(run_dirs: Sequence[Path], live: str = "") -> str:
     if not run_dirs:
         raise UsageError("no run to report on; name at least one run directory")
     runs = [read_run(Path(directory)) for directory in run_dirs]
-    sections = [_section(run, f"r{i}-" if len(runs) > 1 else "") for i, run in enumerate(runs, start=1)]
+    sections = [_section(run, f"r{i}-" if len(runs) > 1 else "", shown) for i, run in enumerate(runs, start=1)]
     environment = Environment(
         loader=PackageLoader("tracer1.report"),
         autoescape=True,
@@ -77,10 +82,18 @@ def render(run_dirs: Sequence[Path], live: str = "") -> str:
         lstrip_blocks=True,
     )
     page = environment.get_template("page.html")
-    return page.render(sections=sections, comparison=tables.comparison(runs) if len(runs) > 1 else None, live=live)
+    keys = (files("tracer1.report") / "templates" / "keys.js").read_text("utf-8")
+    return page.render(
+        sections=sections,
+        comparison=tables.comparison(runs) if len(runs) > 1 else None,
+        live=live,
+        keys=keys,
+        keys_hash=base64.b64encode(hashlib.sha256(keys.encode()).digest()).decode(),
+    )
 
 
-def _section(run: Run, anchor: str) -> Section:
+def _section(run: Run, anchor: str, shown: int) -> Section:
+    stable, stable_numbers = tables.stability(run.live)
     task_stages, tasks = tables.task_rows(run.results)
     minutes, total = training.minutes(run.results)
     health, steady = training.health(run.metrics)
@@ -91,15 +104,17 @@ def _section(run: Run, anchor: str) -> Section:
         tables.summary(run.results),
         tables.headline(run.results),
         tables.gains(run.results),
-        film_strips(run),
+        episodes(run, shown),
         task_stages,
         tasks,
         tables.foresight(run.results),
         tables.depth_table(run.results),
-        training.panels(run.metrics),
+        stable,
+        stable_numbers,
+        training.panels(run.metrics, training.diagnose(all_rollouts(run.path))),
         health,
         steady,
-        samples(run.rollouts),
+        groups(run.rollouts, recorded(run)),
         minutes,
         total,
         training.step_times(run.metrics),

@@ -92,11 +92,15 @@ def training_chart(
 
 
 def depth_chart(
-    title: str, stages: Sequence[tuple[str, str, Sequence[Estimate | None]]], say: Callable[[float], str], note: str
+    title: str,
+    stages: Sequence[tuple[str, str, Sequence[Estimate | None]]],
+    say: Callable[[float], str],
+    note: str,
+    x_label: str = "steps ahead (1 is the step that is executed)",
 ) -> Chart | None:
-    """Shares by forecast depth (1 is the step that is executed), with their intervals as whiskers.
+    """Shares by place in a plan, counted from 1, with their intervals as whiskers.
 
-    stages: (style, label, an estimate for each depth).
+    stages: (style, label, an estimate for each place).
     """
     depth = max((len(found) for _, _, found in stages), default=0)
     if not any(estimate for _, _, found in stages for estimate in found):
@@ -113,7 +117,7 @@ def depth_chart(
             for x, _, e in shown
             if e.low is not None and e.high is not None
         )
-        dots = tuple((x, 100 - 100 * e.value, f"{label}, depth {d}: {say(e.value)}") for x, d, e in shown)
+        dots = tuple((x, 100 - 100 * e.value, f"{label}, {d}: {say(e.value)}") for x, d, e in shown)
         curves.append((style, label, _path([x for x, _, _ in dots], [y for _, y, _ in dots]), whiskers, dots))
         ends.append((dots[-1][1], say(shown[-1][2].value)))
     places = _apart([y for y, _ in ends])
@@ -126,7 +130,7 @@ def depth_chart(
         ),
         tuple(Tick(100 * (d + 0.5) / depth, str(d + 1)) for d in range(depth)),
         tuple(Tick(100 - v, f"{v} %") for v in (0, 25, 50, 75, 100)),
-        "steps ahead (1 is the step that is executed)",
+        x_label,
     )
 
 

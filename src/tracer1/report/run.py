@@ -159,7 +159,7 @@ def read_run(path: Path) -> Run:
         _json(path / "env.json"),
         _json(path / "results.json"),
         _metrics(path / "metrics.jsonl"),
-        _rollouts(path / "rollouts.jsonl"),
+        _rollouts(path),
         _in_order({file.stem: list(_lines(file)) for file in live}),
     )
 
@@ -171,9 +171,14 @@ def _metrics(path: Path) -> dict[str, list[Record]]:
     return _in_order({stage: [steps[step] for step in sorted(steps)] for stage, steps in stages.items()})
 
 
+def all_rollouts(path: Path) -> Iterator[Record]:
+    """Every rollout of the run directory ``path`` as it was written, streaming: there can be millions."""
+    return _lines(path / "rollouts.jsonl")
+
+
 def _rollouts(path: Path) -> dict[str, list[Record]]:
     stages: dict[str, dict[float, list[Record]]] = {}
-    for line in _lines(path):
+    for line in all_rollouts(path):
         steps = stages.setdefault(line.text("stage") or "training", {})
         steps.setdefault(line.number("step") or 0.0, []).append(line)
         if len(steps) > LAST_STEPS:

@@ -1,9 +1,11 @@
-"""Which episodes a reader is shown, each as a film strip: what was seen and foreseen, done, and what came of it."""
+"""Episodes as film strips: what was seen and foreseen, done, what came of it, and where plan and world parted."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +14,27 @@ from typing import Literal
 from PIL import Image
 
 from tracer1.actions import action_from_json
-from tracer1.report.run import Record, Run
+from tracer1.report.run import STAGES, Record, Run
+from tracer1.report.stability import survivors
 from tracer1.report.words import cut, plain, stage_label, style_of, words
 from tracer1.types import Action, Point
 
-MOST_TURNS = 8  # of an episode shown; the middle of a longer one is left out
+EPISODES = 64  # shown of a run, unless told otherwise
+MOST_TURNS = 12  # of an episode shown; the middle of a longer one is left out
 MOST_STEPS = 8  # of a forecast shown
 MOST_TEXT = 1500  # characters of what a model wrote
 PLAIN_BYTES = 64 * 1024  # pictures up to this size are carried as they are
 PICTURE_WIDTH = 640  # pixels that a larger one is shrunk to
 
 CameTrue = Literal["kept", "kind", "changed", ""]
+Candidate = tuple[str, Record]  # who played, and the episode
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A screenshot inside the page."""
+    """A screenshot inside the page; ``name`` goes by its bytes."""
 
+    name: str
     uri: str
     width: int
     height: int
@@ -48,14 +54,17 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One turn. ``point``, ``arrow``: where the action fell, in per cent of the picture."""
+    """One turn. ``point``, ``arrow``: where the action fell, in per cent of the picture. ``parted``: the index of the
+    first foreseen step that the next turn's plan no longer holds, or None."""
 
     number: int
     picture: Picture | None
     missing: str  # why there is no picture
     steps: tuple[Foreseen, ...]
+    parted: int | None
     raw: str  # the completion, where no step could be read
     executed: str
+    happened: str
     error: str
     point: tuple[float, float] | None
     arrow: tuple[float, float, float, float] | None
@@ -65,12 +74,12 @@ class Frame:
 class Strip:
     """One live episode. ``left_out``: turns between the last two frames' gap that are not shown."""
 
+    anchor: str
     stage: str
     style: str
     task: str
     seed: str
     goal: str
-    why: str
     frames: tuple[Frame, ...]
     left_out: int
     gap_after: int  # the index of the frame that the left-out turns follow
@@ -79,29 +88,89 @@ class Strip:
     outcome: str
 
 
-# ---- episodes --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """The episodes of a run that can be looked at: ordered by task, planner and seed.
+
+    ``rows``: for each task its strips by planner, as ``planners`` (style, label). ``first``: those to begin with, and
+    why. ``pictures``: each once. ``left_out``: episodes of the run that are not here.
+    """
+
+    strips: tuple[Strip, ...]
+    planners: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, tuple[tuple[Strip, ...], ...]], ...]
+    first: tuple[tuple[str, Strip], ...]
+    pictures: tuple[Picture, ...]
+    left_out: int
 
 
-def film_strips(run: Run) -> tuple[Strip, ...]:
+# ---- which episodes --------------------------------------------------------------------------------------------------
+
+
+def episodes(run: Run, most: int = EPISODES) -> Episodes:
+    """At most ``most`` episodes of ``run``, dealt by :func:`dealt`, and those of :func:`highlights` in any case."""
+    found = [(name, e) for name, played in run.live.items() for e in played if e.records("turns")]
+    first = highlights(run)
+    chosen = [pair for _, pair in first]
+    others = [pair for pair in dealt(found) if all(pair[1] is not e for _, e in chosen)]
+    chosen += others[: max(0, most - len(chosen))]
+    names = [name for name in run.live if any(name == n for n, _ in chosen)]
+    tasks = _tasks(run)
+    chosen.sort(key=lambda pair: (tasks.index(pair[1].text("task")), names.index(pair[0]), pair[1].number("seed") or 0))
+    strips = [_strip(run, name, episode, f"e{i}") for i, (name, episode) in enumerate(chosen, start=1)]
+    by_episode = {id(episode): strip for (_, episode), strip in zip(chosen, strips, strict=True)}
+    cells: dict[str, dict[str, list[Strip]]] = {}
+    for (name, episode), strip in zip(chosen, strips, strict=True):
+        cells.setdefault(episode.text("task"), {}).setdefault(name, []).append(strip)
+    return Episodes(
+        tuple(strips),
+        tuple((style_of(name), stage_label(name)) for name in names),
+        tuple((task, tuple(tuple(row.get(name, ())) for name in names)) for task, row in cells.items()),
+        tuple((why, by_episode[id(episode)]) for why, (_, episode) in first),
+        tuple({f.picture.name: f.picture for s in strips for f in s.frames if f.picture}.values()),
+        len(found) - len(chosen),
+    )
+
+
+def dealt(found: Sequence[Candidate]) -> list[Candidate]:
+    """``found`` in the order in which they are shown while there is room: the method's planners before what they are
+    compared with, then one episode of every task, planner and outcome, then a second of each; lower seeds first."""
+    tasks = list(dict.fromkeys(episode.text("task") for _, episode in found))
+    rounds: Counter[tuple[str, str, bool]] = Counter()
+    ranked = []
+    for name, episode in sorted(found, key=lambda pair: pair[1].number("seed") or 0):
+        kind = (name, episode.text("task"), bool(episode.flag("success")))
+        ranked.append(((name not in STAGES, rounds[kind], tasks.index(kind[1])), name, episode))
+        rounds[kind] += 1
+    return [(name, episode) for _, name, episode in sorted(ranked, key=lambda item: item[0])]
+
+
+def highlights(run: Run) -> list[tuple[str, Candidate]]:
     """A long success of the last stage, the same episode by the base where that failed, a failure of the last."""
     if not run.live:
-        return ()
+        return []
     names = list(run.live)
     last = "stage2" if "stage2" in run.live else next((n for n in ("stage1", "base") if n in run.live), names[-1])
     earlier = {_key(e): e for e in run.live["base"]} if "base" in run.live and last != "base" else {}
     shown = [e for e in run.live[last] if e.records("turns")]
-    strips = []
+    found: list[tuple[str, Candidate]] = []
     successes = [e for e in shown if e.flag("success")]
     if successes:
         best = max(successes, key=lambda e: (_failed(earlier.get(_key(e))), _weight(e)))
-        strips.append(_strip(run, last, best, "A long success"))
+        found.append(("A long success", (last, best)))
         if _failed(earlier.get(_key(best))):
-            strips.append(_strip(run, "base", earlier[_key(best)], "The same episode before training"))
+            found.append(("The same episode before training", ("base", earlier[_key(best)])))
     failures = [e for e in shown if e.flag("success") is False]
     if failures:
         worst = max(failures, key=lambda e: (not e.text("where").startswith("infra"), _weight(e)))
-        strips.append(_strip(run, last, worst, "A failure"))
-    return tuple(strips)
+        found.append(("A failure", (last, worst)))
+    return found
+
+
+def _tasks(run: Run) -> list[str]:
+    """In the order of the evaluation, where it is known."""
+    played = (e.text("task") for found in run.live.values() for e in found)
+    return list(dict.fromkeys([*run.results.texts("tasks"), *played]))
 
 
 def _key(episode: Record) -> tuple[str, int | None]:
@@ -118,7 +187,15 @@ def _weight(episode: Record) -> int:
     return turns if turns <= MOST_TURNS else -turns
 
 
-def _strip(run: Run, stage: str, episode: Record, why: str) -> Strip:
+# ---- an episode ------------------------------------------------------------------------------------------------------
+
+
+def plan_of(turn: Record) -> list[tuple[str, str]]:
+    """The plan of a turn as what its steps do: (action type, instruction)."""
+    return [(step.text("action_type"), step.text("instruction")) for step in turn.records("steps")[:MOST_STEPS]]
+
+
+def _strip(run: Run, stage: str, episode: Record, anchor: str) -> Strip:
     turns = episode.records("turns")
     kept = list(range(len(turns)))
     if len(turns) > MOST_TURNS:
@@ -126,23 +203,23 @@ def _strip(run: Run, stage: str, episode: Record, why: str) -> Strip:
     frames = [_frame(run, turns, i) for i in kept]
     success = bool(episode.flag("success"))
     seed, seconds, reward = (episode.number(k) for k in ("seed", "seconds", "reward"))
-    said = [f"{len(turns)} step{'s' * (len(turns) != 1)}"]
-    said += [f"reward {plain(reward)}"] if reward is not None else []
-    said += [f"{seconds:.1f} s"] if seconds is not None else []
+    facts = [f"{len(turns)} step{'s' * (len(turns) != 1)}"]
+    facts += [f"reward {plain(reward)}"] if reward is not None else []
+    facts += [f"{seconds:.1f} s"] if seconds is not None else []
     where = episode.text("where")
     return Strip(
+        anchor,
         stage_label(stage),
         style_of(stage),
         episode.text("task"),
         "" if seed is None else f"{seed:g}",
         cut(episode.text("goal"), 600),
-        why,
         tuple(frames),
         len(turns) - len(kept),
         MOST_TURNS - 3 if len(kept) < len(turns) else -1,
         success,
         episode.text("ending"),
-        " · ".join([*said, *([cut(where, 300)] if where else [])]),
+        " · ".join([*facts, *([cut(where, 300)] if where else [])]),
     )
 
 
@@ -164,8 +241,10 @@ def _frame(run: Run, turns: Sequence[Record], i: int) -> Frame:
         picture,
         missing,
         tuple(steps),
+        _parted(turns, i),
         "" if steps else cut(turn.text("completion"), MOST_TEXT),
         say_action(action) if action else "",
+        _happened(turns, i),
         cut(turn.text("error"), 300),
         point,
         arrow,
@@ -193,6 +272,23 @@ def _came_true(step: Record, turns: Sequence[Record], i: int, k: int) -> CameTru
     if step.text("action_type") != then[0].text("action_type"):
         return "changed"
     return "kept" if step.text("instruction") == then[0].text("instruction") else "kind"
+
+
+def _parted(turns: Sequence[Record], i: int) -> int | None:
+    """The index in turn ``i``'s plan of the first step that the next turn's plan no longer holds."""
+    if i + 1 >= len(turns):
+        return None
+    return next(
+        (k for k, kept in enumerate(survivors(plan_of(turns[i])[1:], plan_of(turns[i + 1])), 1) if not kept), None
+    )
+
+
+def _happened(turns: Sequence[Record], i: int) -> str:
+    """What an action did to the screen, where that shows: screenshots are named by their content."""
+    shot = turns[i].text("screenshot")
+    if i + 1 >= len(turns) or not shot or not turns[i].data.get("action"):
+        return ""
+    return "the screen stayed as it was" if turns[i + 1].text("screenshot") == shot else "the screen changed"
 
 
 def _place(point: Point) -> tuple[float, float]:
@@ -239,4 +335,4 @@ def _picture(directory: Path, relative: str) -> tuple[Picture | None, str]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's words for a broken file
         return None, "the screenshot cannot be read"
     uri = f"data:image/{kind.lower()};base64,{base64.b64encode(data).decode()}"
-    return Picture(uri, *size), ""
+    return Picture(f"s{hashlib.sha256(data).hexdigest()[:12]}", uri, *size), ""

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tracer1.report.plots import Chart, depth_chart
-from tracer1.report.run import Estimate, Record, Run
+from tracer1.report.run import STAGES, Estimate, Record, Run
+from tracer1.report.stability import plan_stability
+from tracer1.report.strips import plan_of
 from tracer1.report.words import MINUS, NARROW, SHORT, join, percent, signed, stage_label, style_of, words
 
 
@@ -250,14 +252,37 @@ def foresight(results: Record) -> Chart | None:
     return depth_chart(
         "Forecast hit rate by depth",
         found,
-        lambda v: f"{100 * v:.0f}{NARROW}%",
+        _whole_percent,
         "How often the step foreseen so far ahead is the one that was recorded.",
     )
 
 
 def depth_table(results: Record) -> Table:
     """The same in numbers: a row for each depth."""
-    found = [(n, r.estimates("hit_rate_by_depth", "hit_rate_intervals")) for n, r in stages(results)]
+    return _by_place([(n, r.estimates("hit_rate_by_depth", "hit_rate_intervals")) for n, r in stages(results)])
+
+
+def stability(live: Mapping[str, Sequence[Record]]) -> tuple[Chart | None, Table]:
+    """How much of a plan's tail the next plan still holds, by place, in live episodes: (chart, numbers)."""
+    found: list[tuple[str, list[Estimate | None]]] = []
+    for name in STAGES:
+        plans = [[plan_of(turn) for turn in episode.records("turns")] for episode in live.get(name, ())]
+        found.append((name, [Estimate(kept / of, count=of) for kept, of in plan_stability(plans)]))
+    chart = depth_chart(
+        "Plan stability",
+        [(style_of(name), stage_label(name), shares) for name, shares in found],
+        _whole_percent,
+        "How often the next plan still holds a step that the last one foresaw, word for word.",
+        "place in the last plan after the executed step",
+    )
+    return chart, _by_place(found)
+
+
+def _whole_percent(share: float) -> str:
+    return f"{100 * share:.0f}{NARROW}%"
+
+
+def _by_place(found: Sequence[tuple[str, Sequence[Estimate | None]]]) -> Table:
     found = [(name, hits) for name, hits in found if any(hits)]
     rows = [
         Row(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from tracer1.plan.text import parse_plan
 from tracer1.report.plots import Chart, Series, training_chart, window
 from tracer1.report.run import Record
-from tracer1.report.words import NARROW, clock, join, plain, signed, style_of, training_label, words
+from tracer1.report.words import NARROW, clock, cut, join, plain, signed, style_of, training_label, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Panel:
     summary: str
     charts: tuple[Chart, ...]
     constant: str
+    signal: str  # which groups taught nothing, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ _HEALTH = (  # key, title, what it is, whether it is a share
 )
 
 
-def panels(metrics: Mapping[str, Sequence[Record]]) -> tuple[Panel, ...]:
-    """The reward of each stage with its terms, one chart each."""
+def panels(metrics: Mapping[str, Sequence[Record]], signal: Mapping[str, str]) -> tuple[Panel, ...]:
+    """The reward of each stage with its terms, one chart each. ``signal``: the diagnosis of each stage."""
     found = []
     for stage, lines in metrics.items():
         style = style_of(stage)
@@ -64,7 +68,10 @@ def panels(metrics: Mapping[str, Sequence[Record]]) -> tuple[Panel, ...]:
                 charts.append(training_chart(words(name).capitalize(), [one], plain))
         drawn = tuple(c for c in charts if c is not None)
         if drawn:
-            found.append(Panel(training_label(stage), style, _stage_summary(lines, reward), drawn, ", ".join(constant)))
+            summary = _stage_summary(lines, reward)
+            found.append(
+                Panel(training_label(stage), style, summary, drawn, ", ".join(constant), signal.get(stage, ""))
+            )
     return tuple(found)
 
 
@@ -115,10 +122,10 @@ def _series(style: str, label: str, xs: Sequence[float], ys: Sequence[float | No
 
 
 def minutes(results: Record) -> tuple[tuple[Length, ...], str]:
-    """(a bar for each phase, the total in words); a phase called "total" is the total."""
+    """(a bar for each phase, the total in words); a phase called "all" or "total" is the total."""
     found = results.numbers("minutes")
-    total = found.pop("total", None)
-    total = sum(found.values()) if total is None else total
+    whole = [found.pop(name) for name in ("all", "total") if name in found]
+    total = whole[0] if whole else sum(found.values())
     longest = max(found.values(), default=0.0) or 1.0
     bars = tuple(
         Length(words(name).capitalize(), clock(value), 100 * value / longest, style_of(re.split("[ _]", name)[0]))
@@ -127,18 +134,109 @@ def minutes(results: Record) -> tuple[tuple[Length, ...], str]:
     return bars, clock(total) if bars else ""
 
 
-def step_times(metrics: Mapping[str, Sequence[Record]]) -> tuple[tuple[str, str], ...]:
-    """(stage, mean seconds of a step and of the phases in it, and the peak memory)."""
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """What a training step of a stage takes: ``parts`` (name, text, width in per cent), and the whole in words."""
+
+    label: str
+    style: str
+    parts: tuple[tuple[str, str, float], ...]
+    whole: str
+
+
+PHASES = ("generate", "score", "update")
+
+
+def phases(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The seconds of a step's phases, none inside another, from the clock's nested readings: a ``step`` includes its
+    ``rollout``, a rollout its ``generate``. Scoring includes the log-probabilities before the update."""
+    names = [name for name in ("generate", "rollout", "step") if name in seconds]
+    if names != ["generate", "rollout", "step"]:
+        return {}
+    ends = [seconds[name] for name in names]
+    return {phase: max(0.0, end - start) for phase, start, end in zip(PHASES, [0.0, *ends], ends, strict=False)}
+
+
+def step_times(metrics: Mapping[str, Sequence[Record]]) -> tuple[StepTime, ...]:
+    """The mean time of a step by stage and phase, and the peak memory."""
     rows = []
     for stage, lines in metrics.items():
         times = [line.numbers("seconds") for line in lines]
+        split = [found for t in times if (found := phases(t))]
+        total = sum(sum(found.values()) for found in split)
+        parts = []
+        for phase in PHASES if total else ():
+            spent = sum(found[phase] for found in split)
+            share = 100 * spent / total
+            parts.append((phase, f"{spent / len(split):.2f} s, {share:.0f}{NARROW}%", share))
         said = []
-        for name in dict.fromkeys(name for found in times for name in found):
-            values = [found[name] for found in times if name in found]
+        if steps := [t["step"] for t in times if "step" in t]:
+            said.append(f"{sum(steps) / len(steps):.2f} s a step")
+        others = dict.fromkeys(name for t in times for name in t if name not in ("generate", "rollout", "step"))
+        for name in others:
+            values = [t[name] for t in times if name in t]
             said.append(f"{words(name)} {sum(values) / len(values):.2f} s")
-        rss = [v for line in lines if (v := line.number("rss_mb")) is not None]
-        if rss:
+        if rss := [v for line in lines if (v := line.number("rss_mb")) is not None]:
             said.append(f"memory at most {max(rss) / 1024:.1f} GB")
         if said:
-            rows.append((training_label(stage), " · ".join(said)))
+            rows.append(StepTime(training_label(stage), style_of(stage), tuple(parts), " · ".join(said)))
     return tuple(rows)
+
+
+# ---- signal ----------------------------------------------------------------------------------------------------------
+
+EQUAL = 1e-6  # rewards of a group that differ by less carry no signal
+_SILENCES = {
+    "right": "all right",
+    "wrong": "all wrong",
+    "unread": "no plan that can be read",
+    "alike": "all alike and in part right",
+    "unscored": "not scored",
+}
+
+
+def groups_of(rollouts: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """(stage, the completions of one prompt), streaming: a group's lines follow one another. Where the same prompt was
+    drawn twice in a row, the step's commonest size tells the groups apart."""
+    for (stage, _), lines in groupby(rollouts, lambda r: (r.text("stage") or "training", r.number("step"))):
+        runs = [list(run) for _, run in groupby(lines, lambda r: r.text("prompt"))]
+        size = min(Counter(map(len, runs)).most_common(), key=lambda common: (-common[1], common[0]))[0]
+        for run in runs:
+            width = size if len(run) % size == 0 else len(run)
+            yield from ((stage, run[start : start + width]) for start in range(0, len(run), width))
+
+
+def silence(group: Sequence[Record]) -> str:
+    """Why the completions of one prompt carry no signal, as a key of ``_SILENCES``; "" when their rewards differ."""
+    rewards = [v for line in group if (v := line.number("overall")) is not None]
+    if not rewards:
+        return "unscored"
+    if max(rewards) - min(rewards) > EQUAL:
+        return ""
+    if all(parse_plan(line.text("completion")).plan is None for line in group):
+        return "unread"
+    accuracies = [v for line in group if (v := line.number("accuracy")) is not None] or rewards
+    return "right" if min(accuracies) > 1 - EQUAL else "wrong" if max(accuracies) < EQUAL else "alike"
+
+
+def diagnose(rollouts: Iterable[Record]) -> dict[str, str]:
+    """What part of the groups taught nothing and why, in words, by stage; the stream is read once."""
+    groups: Counter[str] = Counter()
+    silent: dict[str, Counter[str]] = {}
+    sample: dict[str, str] = {}
+    for stage, group in groups_of(rollouts):
+        groups[stage] += 1
+        if len(group) > 1 and (why := silence(group)):
+            silent.setdefault(stage, Counter())[why] += 1
+            if why != "right" and stage not in sample:
+                text = cut(" ".join(group[0].text("completion").split()), 240)
+                where = f"{group[0].text('prompt')}, step {group[0].count('step') or 0}"
+                sample[stage] = f" The first that was not all right ({_SILENCES[why]}), {where}: “{text}”"
+    said = {}
+    for stage, count in groups.items():
+        found = silent.get(stage, Counter())
+        share = f"{_tenths(100 * found.total() / count)}{NARROW}%"
+        why = ", ".join(f"{_tenths(100 * n / count)}{NARROW}% {_SILENCES[k]}" for k, n in found.most_common())
+        said[stage] = f"{share} of {count:,} groups carried no signal" + (f": {why}." if why else ".")
+        said[stage] += sample.get(stage, "")
+    return said

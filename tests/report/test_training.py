@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from synthetic_run import plan_steps
+
+from tracer1.plan.text import render_plan
+from tracer1.report.run import Record, read_run
+from tracer1.report.training import diagnose, groups_of, phases, silence, step_times
+from tracer1.types import Plan
+
+READABLE = render_plan(Plan(tuple(plan_steps(2)), "", 1))
+
+
+def group(*rewards: float | None, text: str = READABLE, prompt: str = "p", step: int = 0) -> list[Record]:
+    return [
+        Record({"stage": "stage1", "step": step, "prompt": prompt, "completion": text, "overall": r, "accuracy": r}, "")
+        for r in rewards
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (group(0.0, 1.0), ""),
+        (group(1.0, 1.0), "right"),
+        (group(0.0, 0.0), "wrong"),
+        (group(0.4, 0.4), "alike"),
+        (group(0.0, 0.0, text="no plan"), "unread"),
+        (group(None, None), "unscored"),
+    ],
+)
+def test_why_a_group_is_silent(lines: list[Record], why: str) -> None:
+    assert silence(lines) == why
+
+
+def test_the_diagnosis_in_words() -> None:
+    lines = [
+        *group(1.0, 1.0, prompt="a"),
+        *group(0.0, 1.0, prompt="b"),
+        *group(0.0, 0.0, prompt="c", text="first bad <b>sample</b>"),
+        *group(1.0, 1.0, prompt="d"),
+    ]
+    assert {stage: said.replace("\u202f", " ") for stage, said in diagnose(lines).items()} == {
+        "stage1": "75.0 % of 4 groups carried no signal: 50.0 % all right, 25.0 % no plan that can be read."
+        " The first that was not all right (no plan that can be read), c, step 0: “first bad <b>sample</b>”"
+    }
+    assert diagnose(group(0.0, 1.0))["stage1"].replace("\u202f", " ") == "0.0 % of 1 groups carried no signal."
+    assert diagnose([]) == {}
+
+
+def test_a_prompt_drawn_twice_in_a_row_is_two_groups() -> None:
+    lines = [*group(1.0, 1.0, prompt="a"), *group(0.0, 0.0, prompt="a"), *group(0.0, 1.0), *group(1.0, 0.0, step=1)]
+    lines += group(0.5, 0.5, prompt="b")
+    assert [len(lines) for _, lines in groups_of(lines)] == [2, 2, 2, 2, 2]
+
+
+def test_phases_are_what_lies_between_the_clock_s_readings() -> None:
+    assert phases({"generate": 2.0, "rollout": 2.5, "step": 4.0}) == {"generate": 2.0, "score": 0.5, "update": 1.5}
+    assert phases({"step": 4.0}) == {}
+
+
+def test_a_step_s_time_by_phase(run: Path) -> None:
+    one, two = step_times(read_run(run).metrics)
+    assert [name for name, _, _ in one.parts] == ["generate", "score", "update"]
+    assert sum(width for _, _, width in two.parts) == pytest.approx(100)
+    assert one.whole.endswith("memory at most 1.5 GB")
