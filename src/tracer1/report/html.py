@@ -111,7 +111,7 @@ def _section(run: Run, anchor: str, shown: int) -> Section:
         tables.depth_table(run.results),
         stable,
         stable_numbers,
-        training.panels(run.metrics, training.diagnose(all_rollouts(run.path))),
+        training.panels(run.metrics, training.diagnoses(all_rollouts(run.path))),
         health,
         steady,
         groups(run.rollouts, recorded(run)),

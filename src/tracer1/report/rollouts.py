@@ -13,8 +13,9 @@ from tracer1.data.windows_file import read_rows, row_to_window
 from tracer1.plan.text import parse_plan
 from tracer1.report.run import Record, Run
 from tracer1.report.strips import MOST_STEPS, MOST_TEXT
-from tracer1.report.training import EQUAL, groups_of
+from tracer1.report.training import groups_of
 from tracer1.report.words import cut, plain, signed, style_of, training_label, words
+from tracer1.training.diagnosis import EQUAL
 from tracer1.types import Step
 
 MOST_COMPLETIONS = 8  # of a group shown side by side

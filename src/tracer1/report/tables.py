@@ -266,7 +266,9 @@ def stability(live: Mapping[str, Sequence[Record]]) -> tuple[Chart | None, Table
     """How much of a plan's tail the next plan still holds, by place, in live episodes: (chart, numbers)."""
     found: list[tuple[str, list[Estimate | None]]] = []
     for name in STAGES:
-        plans = [[plan_of(turn) for turn in episode.records("turns")] for episode in live.get(name, ())]
+        turns = [episode.records("turns") for episode in live.get(name, ())]
+        # Where several steps of a plan were done, the planner was not asked what it still holds of it.
+        plans = [[plan_of(turn) for turn in every] for every in turns if all(turn.text("completion") for turn in every)]
         found.append((name, [Estimate(kept / of, count=of) for kept, of in plan_stability(plans)]))
     chart = depth_chart(
         "Plan stability",

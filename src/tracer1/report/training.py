@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from tracer1.plan.text import parse_plan
 from tracer1.report.plots import Chart, Series, training_chart, window
 from tracer1.report.run import Record
-from tracer1.report.words import NARROW, clock, cut, join, plain, signed, style_of, training_label, words
+from tracer1.report.words import NARROW, clock, join, plain, signed, style_of, training_label, words
+from tracer1.training.diagnosis import diagnose_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +185,6 @@ def step_times(metrics: Mapping[str, Sequence[Record]]) -> tuple[StepTime, ...]:
 
 # ---- signal ----------------------------------------------------------------------------------------------------------
 
-EQUAL = 1e-6  # rewards of a group that differ by less carry no signal
-_SILENCES = {
-    "right": "all right",
-    "wrong": "all wrong",
-    "unread": "no plan that can be read",
-    "alike": "all alike and in part right",
-    "unscored": "not scored",
-}
-
 
 def groups_of(rollouts: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
     """(stage, the completions of one prompt), streaming: a group's lines follow one another. Where the same prompt was
@@ -206,37 +197,9 @@ def groups_of(rollouts: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
             yield from ((stage, run[start : start + width]) for start in range(0, len(run), width))
 
 
-def silence(group: Sequence[Record]) -> str:
-    """Why the completions of one prompt carry no signal, as a key of ``_SILENCES``; "" when their rewards differ."""
-    rewards = [v for line in group if (v := line.number("overall")) is not None]
-    if not rewards:
-        return "unscored"
-    if max(rewards) - min(rewards) > EQUAL:
-        return ""
-    if all(parse_plan(line.text("completion")).plan is None for line in group):
-        return "unread"
-    accuracies = [v for line in group if (v := line.number("accuracy")) is not None] or rewards
-    return "right" if min(accuracies) > 1 - EQUAL else "wrong" if max(accuracies) < EQUAL else "alike"
-
-
-def diagnose(rollouts: Iterable[Record]) -> dict[str, str]:
+def diagnoses(rollouts: Iterable[Record]) -> dict[str, str]:
     """What part of the groups taught nothing and why, in words, by stage; the stream is read once."""
-    groups: Counter[str] = Counter()
-    silent: dict[str, Counter[str]] = {}
-    sample: dict[str, str] = {}
-    for stage, group in groups_of(rollouts):
-        groups[stage] += 1
-        if len(group) > 1 and (why := silence(group)):
-            silent.setdefault(stage, Counter())[why] += 1
-            if why != "right" and stage not in sample:
-                text = cut(" ".join(group[0].text("completion").split()), 240)
-                where = f"{group[0].text('prompt')}, step {group[0].count('step') or 0}"
-                sample[stage] = f" The first that was not all right ({_SILENCES[why]}), {where}: “{text}”"
-    said = {}
-    for stage, count in groups.items():
-        found = silent.get(stage, Counter())
-        share = f"{_tenths(100 * found.total() / count)}{NARROW}%"
-        why = ", ".join(f"{_tenths(100 * n / count)}{NARROW}% {_SILENCES[k]}" for k, n in found.most_common())
-        said[stage] = f"{share} of {count:,} groups carried no signal" + (f": {why}." if why else ".")
-        said[stage] += sample.get(stage, "")
-    return said
+    return {
+        stage: str(diagnose_groups([line.data for line in group] for _, group in groups))
+        for stage, groups in groupby(groups_of(rollouts), lambda found: found[0])
+    }

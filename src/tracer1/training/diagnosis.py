@@ -80,8 +80,13 @@ def diagnose(rollouts: Iterable[Record], rollouts_per_prompt: int | None = None)
     rollouts_per_prompt: the samples of a group, ``n``. None: neighbours of one stage, step and prompt are a group,
     which takes two groups for one where a prompt was drawn twice in a row.
     """
+    return diagnose_groups(_groups(rollouts, rollouts_per_prompt))
+
+
+def diagnose_groups(groups: Iterable[Sequence[Record]]) -> Diagnosis:
+    """The same, of groups told apart already."""
     count, reasons, first = 0, Counter[str](), dict[str, Record]()
-    for group in _groups(rollouts, rollouts_per_prompt):
+    for group in groups:
         count += 1
         reason = why_silent(group)
         if reason is not None:
