@@ -28,7 +28,6 @@ from tracer1.recipes.train import (
     make_scorer,
     names_of,
     plan_of,
-    publish,
     train,
     train_stage,
     training_rows,
@@ -161,22 +160,16 @@ def test_a_stage_stopped_between_training_and_its_folder_is_finished(
     assert (out / "config.json").exists()
 
 
+def test_what_a_kill_after_the_last_folder_leaves_is_removed(configured: Callable[..., Config], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "checkpoints/stage1").mkdir(parents=True)
+    (run / "trainer/stage1/checkpoint-2").mkdir(parents=True)
+    (run / "trainer/stage2/checkpoint-4").mkdir(parents=True)
+    assert train_stage(configured(), run, "stage1", quiet) == run / "checkpoints/stage1"
+    assert [path.name for path in (run / "trainer").iterdir()] == ["stage2"]
+
+
 # ---- parts -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    out = tmp_path / "checkpoints" / "stage1"
-
-    def half(folder: Path) -> None:
-        (folder / "config.json").write_text("{}")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        publish(out, half)
-    assert not out.exists()
-    publish(out, lambda folder: (folder / "model").touch())
-    assert [path.name for path in out.parent.iterdir()] == ["stage1"]
-    assert [path.name for path in out.iterdir()] == ["model"]
 
 
 def test_rows_name_images_that_can_be_opened_from_anywhere(
