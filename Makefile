@@ -21,9 +21,9 @@ check:  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-smoke-resume:  ## a training run killed again and again ends as one that was not (a minute)
+smoke-resume:  ## a training run killed ten times ends, bit for bit, as one left alone (minutes)
 	@scripts/setup.sh dev
-	$(BIN)/pytest -m slow tests/recipes/test_train.py
+	$(BIN)/pytest -rP -m slow tests/recipes/test_train.py
 
 bench:  ## measured comparisons
 	@scripts/setup.sh all

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,6 @@ from tracer1.recipes.train import (
     names_of,
     pass_gate,
     plan_of,
-    publish,
     train,
     train_stage,
     training_rows,
@@ -165,6 +166,15 @@ def test_a_stage_stopped_between_training_and_its_folder_is_finished(
     assert (out / "config.json").exists()
 
 
+def test_what_a_kill_after_the_last_folder_leaves_is_removed(configured: Callable[..., Config], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "checkpoints/stage1").mkdir(parents=True)
+    (run / "trainer/stage1/checkpoint-2").mkdir(parents=True)
+    (run / "trainer/stage2/checkpoint-4").mkdir(parents=True)
+    assert train_stage(configured(), run, "stage1", quiet) == run / "checkpoints/stage1"
+    assert [path.name for path in (run / "trainer").iterdir()] == ["stage2"]
+
+
 # ---- the gate --------------------------------------------------------------------------------------------------------
 
 
@@ -256,21 +266,6 @@ def test_a_new_stage_1_has_to_pass_anew(gated: Callable[..., Config], tmp_path: 
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    out = tmp_path / "checkpoints" / "stage1"
-
-    def half(folder: Path) -> None:
-        (folder / "config.json").write_text("{}")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        publish(out, half)
-    assert not out.exists()
-    publish(out, lambda folder: (folder / "model").touch())
-    assert [path.name for path in out.parent.iterdir()] == ["stage1"]
-    assert [path.name for path in out.iterdir()] == ["model"]
-
-
 def test_rows_name_images_that_can_be_opened_from_anywhere(
     nano: Nano, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,35 +352,95 @@ def test_a_base_needs_episodes(configured: Callable[..., Config], tmp_path: Path
 
 # ---- a real kill -----------------------------------------------------------------------------------------------------
 
+KILLS = 10
+KILLED_RUN = (
+    *("stage1.steps=9", "stage1.save_every=2", "stage1.keep_checkpoints=1"),
+    *("stage1.schedule=cosine", "stage1.warmup_steps=2", "stage1.skip_solved=true"),
+    *("stage2.steps=6", "stage2.save_every=2", "stage2.updates_per_batch=3", "stage2.micro_batch=2"),
+)
+
+
+class Training:
+    """``tracer1 train`` of both stages into ``run``, in a process of one thread."""
+
+    def __init__(self, config_file: Path, run: Path) -> None:
+        self.metrics = run / "metrics.jsonl"
+        self.before = self._file()
+        words = ["train", str(config_file), f"output_dir={run}", *KILLED_RUN]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from tracer1.cli import main; main()", *words],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _file(self) -> tuple[int, int]:
+        """What changes as soon as a process has taken the file over."""
+        return (self.metrics.stat().st_ino, self.metrics.stat().st_size) if self.metrics.exists() else (0, 0)
+
+    def reaches(self, lines: int) -> bool:
+        """Wait for so many lines of metrics after it took them over; False when it ended before."""
+        touched = lines == 0
+        while not (touched and self._lines() >= lines):
+            if self.process.poll() is not None:
+                assert self.process.returncode == 0
+                return False
+            touched = touched or self._file() != self.before
+            time.sleep(0.005)
+        return True
+
+    def _lines(self) -> int:
+        return self.metrics.read_bytes().count(b"\n") if self.metrics.exists() else 0
+
+    def kill(self) -> bool:
+        """Whether it was still running."""
+        running = self.process.poll() is None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        return running
+
 
 @pytest.mark.slow
-def test_a_training_killed_again_and_again_finishes(config_file: Path, tmp_path: Path) -> None:
-    """SIGKILL at three places of ``tracer1 train``, then once to the end: every step is there once."""
-    words = ["train", str(config_file), "stage1.steps=6", "stage2.steps=4", "stage1.save_every=2"]
-    command = [sys.executable, "-c", "from tracer1.cli import main; main()", *words]
-    run = tmp_path / "run"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def test_a_training_killed_ten_times_ends_as_one_left_alone(config_file: Path, tmp_path: Path) -> None:
+    """SIGKILL at random moments from a run's start to its end, ten times, then once to the end: the same bits."""
+    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    steps = [("stage1", step) for step in range(1, 10)] + [("stage2", step) for step in range(1, 7)]
+    moments = [time.monotonic()]
+    undisturbed = Training(config_file, alone)
+    moments += [time.monotonic() for line in range(1, len(steps) + 1) if undisturbed.reaches(line)]
+    assert undisturbed.process.wait() == 0
+    moments.append(time.monotonic())
+    seconds = [after - before for before, after in pairwise(moments)]  # to the first line, the next, ... the end
 
-    def done() -> int:
-        return (run / "metrics.jsonl").read_text().count("\n") if (run / "metrics.jsonl").exists() else 0
+    rng = random.Random(0)
+    lines = iter(sorted(rng.sample(range(len(seconds)), KILLS)))
+    kills = []
+    while len(kills) < KILLS:
+        training, line = Training(config_file, killed), next(lines, 0)
+        more = rng.uniform(0, seconds[line])
+        if training.reaches(line):
+            time.sleep(more)
+        if training.kill():
+            kills.append((line, round(more, 2)))
+    assert Training(config_file, killed).process.wait() == 0
+    print(f"killed (lines of metrics, seconds later): {kills}; left alone it took {moments[-1] - moments[0]:.1f} s")
 
-    for killed_after in (1, 4, 7):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while done() < killed_after:
-            assert process.poll() is None, f"ended by itself with {process.returncode} after {done()} steps"
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
-    assert steps_of(run) == [("stage1", step) for step in range(1, 7)] + [("stage2", step) for step in range(1, 5)]
-    rollouts = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]
-    places = [(line["stage"], line["step"]) for line in rollouts]
-    assert places == [("stage1", s) for s in range(6) for _ in range(6)] + [
-        ("stage2", s) for s in range(4) for _ in range(6)
-    ]
-    undisturbed = tmp_path / "undisturbed"
-    subprocess.run([*command, f"output_dir={undisturbed}"], env=environment, capture_output=True, check=True)
+    assert steps_of(alone) == steps
+    assert all(line["kl"] > 0 for line in metrics_of(alone)[3:])  # what was sampled moves the weights
+    assert metrics_of(killed) == metrics_of(alone)
+    assert (killed / "rollouts.jsonl").read_bytes() == (alone / "rollouts.jsonl").read_bytes()
+    assert files_of(killed / "checkpoints") == files_of(alone / "checkpoints")
     for stage in ("stage1", "stage2"):
-        one, two = weights(run / "checkpoints" / stage), weights(undisturbed / "checkpoints" / stage)
+        one, two = weights(killed / "checkpoints" / stage), weights(alone / "checkpoints" / stage)
         assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not list((killed / "trainer").iterdir())
+
+
+def metrics_of(run: Path) -> list[dict[str, Any]]:
+    """Lines of metrics without what a clock or a memory meter says."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [{name: value for name, value in line.items() if name not in ("seconds", "rss_mb")} for line in lines]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tracer1.training.records import forget_after
+import pytest
+
+from tracer1.training.records import append, forget_after
 
 
 def test_lines_that_will_be_written_again_are_dropped(tmp_path: Path) -> None:
@@ -28,3 +30,45 @@ def test_a_completion_may_hold_any_line_separator(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_stays_away(tmp_path: Path) -> None:
     forget_after(tmp_path / "none.jsonl", "stage1", 0, offset=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_of_no_step_of_this_stage_stays_byte_for_byte(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "lines.jsonl"
+    kept = [
+        b'{"stage":"stage1",  "step":9, "completion": "\\ud800 \xc3\xa4\xe2\x80\xa8"}\n',
+        b'{"stage": "stage2", "note": "of no step"}\n',
+        b"[1]\n",
+        b'{"stage": "stage2", "step": 2}\n',
+        b'{"stage": "stage1", "step": 10}\n',
+    ]
+    again = b'{"stage": "stage2", "step": 3}\n'
+    half = b'{"stage": "stage2", "step": 2, "completion": "\xc3'  # a kill cuts letters too
+    path.write_bytes(b"".join([*kept[:2], again, *kept[2:]]) + half)
+    forget_after(path, "stage2", 2, offset=0)
+    assert path.read_bytes() == b"".join(kept)
+    assert f"{path}: a half-written line dropped" in caplog.text
+
+
+def test_a_whole_line_without_its_end_gets_one(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"stage": "stage1", "step": 1}')
+    forget_after(path, "stage1", 1, offset=0)
+    append(path, [{"stage": "stage1", "step": 2}])
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2]
+
+
+def test_a_kill_while_rewriting_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lines.jsonl"
+    append(path, [{"stage": "stage1", "step": step} for step in range(5)])
+    before = path.read_bytes()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr("os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            forget_after(path, "stage1", 2, offset=0)
+    assert path.read_bytes() == before
+    forget_after(path, "stage1", 2, offset=0)
+    assert len(path.read_bytes().splitlines()) == 3

@@ -17,12 +17,11 @@ from tracer1.config import StageSettings, load_config
 from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import LocalPlanner, load_model, load_processor, suppressed_tokens
 from tracer1.recipes.train import training_rows
+from tracer1.training.checkpoints import newest_whole
 from tracer1.training.trl_backend import (
-    COMPLETE,
     PlanTrainer,
     grpo_config,
     make_trainer,
-    newest_checkpoint,
     shuffle_groups,
     train_grpo,
     updates_per_step,
@@ -371,37 +370,65 @@ def test_lines_of_other_stages_stay(train: Callable[..., Any], tmp_path: Path) -
     assert [row["stage"] for row in lines(tmp_path / "metrics.jsonl")] == ["warmup", "stage2", "stage1"]
 
 
-def checkpoint(out: Path, step: int, *, whole: bool) -> Path:
-    folder = out / f"checkpoint-{step}"
-    folder.mkdir(parents=True)
-    if whole:
-        (folder / COMPLETE).touch()
-    return folder
+def damage_optimizer(folder: Path) -> None:
+    file = folder / "optimizer.pt"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
 
 
-def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
-    assert newest_checkpoint(tmp_path / "none") is None
-    checkpoint(tmp_path, 2, whole=True)
-    right = checkpoint(tmp_path, 10, whole=True)
-    cut_off = [checkpoint(tmp_path, step, whole=False) for step in (11, 12)]
-    assert newest_checkpoint(tmp_path) == right
-    assert not any(folder.exists() for folder in cut_off)
+def cut_weights(folder: Path) -> None:
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(1000)
 
 
-def test_without_a_whole_checkpoint_there_is_none(tmp_path: Path) -> None:
-    checkpoint(tmp_path, 2, whole=False)
-    assert newest_checkpoint(tmp_path) is None
+def lose_random_states(folder: Path) -> None:
+    (folder / "rng_state.pth").unlink()
 
 
-def test_a_saved_checkpoint_bears_the_mark(train: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [damage_optimizer, cut_weights, lose_random_states])
+def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_the_same(
+    train: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    whole = train(tmp_path / "whole", steps=4, save_every=1)
+    cut = tmp_path / "cut"
     with pytest.raises(StopError):
-        train(tmp_path, on_step=stop_at(2), save_every=1)
-    newest = newest_checkpoint(tmp_path / "trainer/stage1")
-    assert newest is not None
-    assert newest.name == "checkpoint-1"
-    (newest / COMPLETE).unlink()
-    train(tmp_path, save_every=1)
-    assert [row["step"] for row in lines(tmp_path / "metrics.jsonl")] == [1, 2]
+        train(cut, on_step=stop_at(4), steps=4, save_every=1)
+    assert sorted(path.name for path in (cut / "trainer/stage1").glob("checkpoint-*")) == [
+        "checkpoint-2",
+        "checkpoint-3",
+    ]
+    damage(cut / "trainer/stage1/checkpoint-3")
+    resumed = train(cut, steps=4, save_every=1)
+    assert f"{cut}/trainer/stage1/checkpoint-3 is damaged" in caplog.text
+    assert lines(cut / "rollouts.jsonl") == lines(tmp_path / "whole/rollouts.jsonl")
+    assert figures(cut / "metrics.jsonl") == figures(tmp_path / "whole/metrics.jsonl")
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_checkpoint_is_never_half_there(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill while the second checkpoint is written, with no other but the first to go on from."""
+    changes = {"save_every": 1, "keep_checkpoints": 1, "steps": 3}
+    whole = train(tmp_path / "whole", **changes)
+    save, saved = PlanTrainer._save_rng_state, []
+
+    def killed(self: PlanTrainer, folder: str) -> None:
+        saved.append(folder)
+        if len(saved) == 2:
+            raise StopError
+        save(self, folder)
+
+    with monkeypatch.context() as context:
+        context.setattr(PlanTrainer, "_save_rng_state", killed)
+        with pytest.raises(StopError):
+            train(tmp_path / "cut", **changes)
+    assert [path.name for path in (tmp_path / "cut/trainer/stage1").glob("checkpoint-*")] == ["checkpoint-1"]
+    assert newest_whole(tmp_path / "cut/trainer/stage1") == tmp_path / "cut/trainer/stage1/checkpoint-1"
+    told: list[Any] = []
+    resumed = train(tmp_path / "cut", on_step=told.append, **changes)
+    assert [row["step"] for row in told] == [2, 3]
+    assert [path.name for path in (tmp_path / "cut/trainer/stage1").glob("checkpoint-*")] == ["checkpoint-3"]
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
 # ---- the shared prompt -----------------------------------------------------------------------------------------------

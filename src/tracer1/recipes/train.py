@@ -25,6 +25,7 @@ from tracer1.recipes import gate
 from tracer1.recipes.record import record_miniwob
 from tracer1.recipes.run import prepare, write_json
 from tracer1.tools.agents import make_tool_agent
+from tracer1.training.checkpoints import publish
 from tracer1.training.reward_fn import GroundedScorer, Scorer, TrajectoryScorer
 from tracer1.training.trl_backend import make_trainer, train_grpo
 from tracer1.training.warmup import STATE, run_warmup
@@ -108,7 +109,9 @@ def base_with_progress(config: Config, run: Path) -> Path:
 def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     """One stage of GRPO. Stage 2 starts from this run's stage 1 where there is one, else from ``model.path``."""
     out = run / "checkpoints" / name
+    states = run / "trainer" / name
     if out.exists():
+        shutil.rmtree(states, ignore_errors=True)  # the run was killed before it could
         return out
     settings: StageSettings = getattr(config, name)
     before = run / "checkpoints" / "stage1"
@@ -130,17 +133,8 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     if name == "stage1":
         gate.forget_stage_1(run)
     publish(out, lambda folder: save_planner(model, processor.tokenizer, folder, processor))
-    shutil.rmtree(run / "trainer" / name, ignore_errors=True)  # its optimiser states are of no more use
+    shutil.rmtree(states, ignore_errors=True)  # its optimiser states are of no more use
     return out
-
-
-def publish(out: Path, write: Callable[[Path], None]) -> None:
-    """Write a checkpoint folder so that it appears whole or not at all."""
-    unfinished = out.with_name(out.name + ".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    write(unfinished)
-    unfinished.replace(out)
 
 
 def training_rows(path: str) -> Dataset:

@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from tracer1.data.store import write_atomic
+from tracer1.data.store import atomic
+
+logger = logging.getLogger(__name__)
+
+
+def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add one line a row, and wait until the disk has them: no checkpoint may outlive the lines before it."""
+    with path.open("a", encoding="utf-8") as out:
+        out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def forget_after(path: Path, stage: str, step: int, offset: int) -> None:
-    """Drop this stage's lines that a resumed run will write again, and a half-written last line.
+    """Drop this stage's lines that a resumed run will write again, and with a warning what is no JSON: half a line.
 
     A line stays when its ``step`` plus ``offset`` is at most ``step``, the steps that were done: ``offset`` is 0 where
-    lines count steps from 1, and 1 where they count from 0. Raises SetupError when the disk refuses.
+    lines count steps from 1, and 1 where they count from 0. All other lines stay, byte for byte. The file is replaced
+    at the end or not at all. Raises SetupError when the disk refuses.
     """
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):  # a completion may hold other line ends
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if row.get("stage") != stage or row["step"] + offset <= step:
-            kept.append(line + "\n")
-    write_atomic(path, "".join(kept).encode())
+    with path.open("rb") as lines:
+        stay = [_stays(line, path, stage, step - offset) for line in lines]
+    with atomic(path) as out, path.open("rb") as lines:
+        out.writelines(line.rstrip(b"\n") + b"\n" for line in compress(lines, stay))
+
+
+def _stays(line: bytes, path: Path, stage: str, last: int) -> bool:
+    try:
+        row = json.loads(line)
+    except ValueError:  # also of bytes that are no text
+        logger.warning("%s: a half-written line dropped: %.60r", path, line)
+        return False
+    return not isinstance(row, dict) or row.get("stage") != stage or "step" not in row or row["step"] <= last
 
 
 def lines_of(path: Path, stage: str) -> list[dict[str, Any]]:

@@ -28,7 +28,6 @@ import psutil
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
-from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import (
     RepeatSampler,
@@ -42,15 +41,16 @@ from tracer1.errors import TrainingError, UsageError
 from tracer1.models.qwen3vl import load_model, suppressed_tokens
 from tracer1.plan.text import parse_plan
 from tracer1.training import guards, probes, shared_prompt
+from tracer1.training.checkpoints import newest_whole, rotate, seal
 from tracer1.training.diagnosis import diagnose, plan_figures
-from tracer1.training.records import forget_after, lines_of
+from tracer1.training.records import append, forget_after, lines_of
 from tracer1.training.reward_fn import RewardFunction, Scorer, recorded, text_of
 from tracer1.training.signal import SignalMemory, kind_of
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 SIGNAL = "signal.json"  # in a checkpoint: which kinds of prompts carried a signal
-COMPLETE = "complete"  # written into a checkpoint after everything else: a checkpoint without it was cut off
+UNFINISHED = "unfinished"  # where a checkpoint is written
 
 
 def grpo_config(
@@ -166,6 +166,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         self.written: list[Row] = []  # this step's lines of rollouts.jsonl
         self.plans: Row = {}
         self._rows: list[Row] = []
+        self._aside: Path | None = None  # where a checkpoint is being written
 
     def look_at_images(self) -> None:
         """The image canary (guards.blind): swap screenshots, compare log-probabilities of the recorded plans.
@@ -352,27 +353,52 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
     def _record(self, inputs: list[Row]) -> None:
         advantages = list(self._logs["advantages"])[-len(inputs) :]
         completions = list(self._logs["completion"])[-len(inputs) :]
-        self.written = []
-        with self.rollouts_file.open("a", encoding="utf-8") as out:
+        self.written = [
+            {
+                "stage": self.stage,
+                "step": self._done,
+                "prompt": f"{row['episode_id']}#{row['step']}",
+                "completion": text_of(completion),
+                "overall": score.overall,
+                "format": score.format,
+                "accuracy": score.accuracy,
+                "terms": dict(score.terms),
+                "unscored": score.unscored,
+                "advantage": advantage,
+            }
             for row, completion, score, advantage in zip(
                 inputs, completions, self.reward_function.last, advantages, strict=True
-            ):
-                line = {
-                    "stage": self.stage,
-                    "step": self._done,
-                    "prompt": f"{row['episode_id']}#{row['step']}",
-                    "completion": text_of(completion),
-                    "overall": score.overall,
-                    "format": score.format,
-                    "accuracy": score.accuracy,
-                    "terms": dict(score.terms),
-                    "unscored": score.unscored,
-                    "advantage": advantage,
-                }
-                out.write(json.dumps(line, ensure_ascii=False) + "\n")
-                self.written.append(line)
+            )
+        ]
+        append(self.rollouts_file, self.written)
         plans = [parse_plan(line["completion"]).plan for line in self.written]
         self.plans = plan_figures(plans, [recorded(row).steps for row in inputs])
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(super()._get_output_dir(trial) if self._aside is None else self._aside)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """TRL's checkpoint and our own state, written aside and renamed once whole; the oldest goes after that.
+
+        TRL would write it in its place, and remove the oldest before this one is whole.
+        """
+        out = Path(self._get_output_dir(trial))
+        name = f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self._aside = out / UNFINISHED
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._aside = None
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            written = out / UNFINISHED / name
+            (written / SIGNAL).write_text(json.dumps(self.signal.visits), encoding="utf-8")
+            seal(written, out / name)
+            rotate(out, self.args.save_total_limit)
+        self.accelerator.wait_for_everyone()
 
 
 def shuffle_groups(batch: Row, n: int) -> Row:
@@ -396,7 +422,7 @@ def _with_images(row: Row) -> list[Row]:
 
 
 class Recorder(TrainerCallback):  # type: ignore[misc]
-    """A line of metrics a step, over its ``updates``, what the guards say of it, and a whole checkpoint's mark."""
+    """One line of metrics a step, over its ``updates``, and what the guards say of it."""
 
     def __init__(self, metrics: Path, stage: str, updates: int, on_step: Callable[[Row], None]) -> None:
         self.metrics, self.stage, self.updates, self.on_step = metrics, stage, updates, on_step
@@ -458,8 +484,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             "seconds": {**self.trainer.seconds, "step": time.perf_counter() - self.began},
             "rss_mb": self.process.memory_info().rss / 2**20,
         }
-        with self.metrics.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row) + "\n")
+        append(self.metrics, [row])
         self.speak(row, state.max_steps // self.updates)
         self.on_step(row)
 
@@ -476,12 +501,6 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self.voice("plans", step, guards.drift(self.stage, self.rows))
         ahead = guards.memory_ahead(self.stage, self.rss, steps - step, guards.free_memory_mb())
         self.voice("memory", step, ahead)
-
-    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if self.trainer is not None:
-            (checkpoint / SIGNAL).write_text(json.dumps(self.trainer.signal.visits), encoding="utf-8")
-        (checkpoint / COMPLETE).touch()
 
 
 def _means(logs: Sequence[Row]) -> dict[str, float]:
@@ -518,7 +537,7 @@ def train_grpo(
     """Train ``model`` in place for one stage, from the newest whole checkpoint under ``run/trainer/<stage>`` on."""
     out = run / "trainer" / stage
     metrics, rollouts = run / "metrics.jsonl", run / "rollouts.jsonl"
-    checkpoint = newest_checkpoint(out)
+    checkpoint = newest_whole(out)
     done = int(checkpoint.name.split("-")[1]) // updates_per_step(settings) if checkpoint else 0
     forget_after(metrics, stage, done, offset=0)
     forget_after(rollouts, stage, done, offset=1)
@@ -606,12 +625,3 @@ def one_update(trainer: GRPOTrainer, batch: Row) -> torch.Tensor:
     inputs = {**batch, "old_per_token_logps": old, "ref_per_token_logps": ref}
     trainer._compute_loss(trainer.model, inputs).backward()
     return old
-
-
-def newest_checkpoint(out: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; younger, cut-off ones are removed."""
-    while out.exists() and (last := get_last_checkpoint(str(out))) is not None:
-        if (Path(last) / COMPLETE).exists():
-            return Path(last)
-        shutil.rmtree(last)
-    return None
