@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_bins_hold_every_count_once_and_touch(counts: list[int], bins: int) -> N
     found = histogram(counts, bins)
     assert [bin.count for bin in found] == [sum(bin.low <= c <= bin.high for c in counts) for bin in found]
     assert sum(bin.count for bin in found) == len(counts)
-    assert all(a.high + 1 == b.low for a, b in zip(found, found[1:], strict=False))
+    assert all(a.high + 1 == b.low for a, b in pairwise(found))
     assert len(found) <= bins + 1
     assert not found or (found[0].count and found[-1].count)
 
