@@ -169,6 +169,10 @@ def test_a_failed_check_is_exit_code_one(run: Callable[..., Result], config: Pat
     assert result.code == 1
     assert "FAIL" in result.out
     assert result.err == ""
+    as_json = run("check", config, "model.path=/nowhere", "--json")
+    assert as_json.code == 1
+    assert {"name", "ok", "detail", "remedy", "optional", "tokens"} == as_json.records()[0].keys()
+    assert [item["name"] for item in as_json.records() if not item["ok"]] == ["model", "train data"]
 
 
 # ---- reward ----------------------------------------------------------------------------------------------------------

@@ -154,15 +154,22 @@ def reproduce(
 
 
 @app.command()
-def check(config: Annotated[str, typer.Argument(help="A YAML file.")], overrides: Overrides = None) -> None:
-    """Pre-flight in seconds, without a GPU: config, data, gold plans, tokens, disk, batch arithmetic.
+def check(
+    config: Annotated[str, typer.Argument(help="A YAML file.")],
+    overrides: Overrides = None,
+    trial: Annotated[
+        bool, typer.Option("--trial", help="Train each stage for two steps in a temporary folder, for its time.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a line, with the figures of the tokens.")] = False,
+) -> None:
+    """Pre-flight in seconds, without a GPU: config, data, gold plans, tokens, batches, disk, browser, tool agent.
 
     Example: tracer1 check configs/nano.yaml
     """
     from tracer1.config import load_config
     from tracer1.recipes.check import run_check
 
-    report(run_check(load_config(config, overrides or [])))
+    report(run_check(load_config(config, overrides or []), trial), as_json=as_json)
 
 
 @app.command()
@@ -176,14 +183,25 @@ def doctor() -> None:
     report(run_doctor(), fail=False)
 
 
-def report(items: Iterable[Any], fail: bool = True) -> None:
-    """A line for each checked item; exit 1 when one failed."""
+def report(items: Iterable[Any], fail: bool = True, as_json: bool = False) -> None:
+    """A line for each checked item, and its histogram where it has one; exit 1 when one failed."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from tracer1.recipes.findings import draw
+
     failed = 0
     for item in items:
+        failed += not (item.ok or item.optional)
+        if as_json:
+            emit(asdict(item))
+            continue
         mark, colour = ("ok  ", "green") if item.ok else ("note", "yellow") if item.optional else ("FAIL", "red")
         remedy = f"  -> {item.remedy}" if not item.ok and item.remedy else ""
         typer.echo(f"{typer.style(mark, fg=colour)} {item.name}: {item.detail}{remedy}")
-        failed += not (item.ok or item.optional)
+        if item.tokens is not None and item.tokens.histogram:
+            Console().print(draw(item.tokens))
     if failed and fail:
         raise typer.Exit(1)
 

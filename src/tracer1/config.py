@@ -242,14 +242,14 @@ class StageSettings(Settings):
         return self.prompts_per_batch // self.updates_per_batch * self.rollouts
 
     def arithmetic(self) -> str:
-        """The batch arithmetic in one sentence: prompts, rollouts and updates."""
+        """The batch arithmetic in one sentence: prompts, rollouts, samples and updates."""
         updates = self.updates_per_batch * self.epochs_per_batch
         return (
             f"{self.steps} steps of {self.prompts_per_batch} prompts x {self.rollouts} rollouts = "
             f"{self.prompts_per_batch * self.rollouts} completions, {updates} update{'s' * (updates > 1)} a step on "
             f"{self.prompts_per_batch // self.updates_per_batch} prompts ({self.sequences_per_update} sequences, "
-            f"{self.micro_batch} at a time); in all {self.steps * self.prompts_per_batch} prompts and "
-            f"{self.steps * updates} updates"
+            f"{self.micro_batch} at a time); in all {self.steps * self.prompts_per_batch} prompts, "
+            f"{self.steps * self.prompts_per_batch * self.rollouts} samples and {self.steps * updates} updates"
         )
 
 

@@ -41,8 +41,8 @@ def smart_resize(
 ) -> Size:
     """Qwen-VL's rule: (width, height) to multiples of ``factor`` with an area of ``min_pixels`` to ``max_pixels``.
 
-    Both sides are rounded (half to even) to a multiple of ``factor``, at least one; an image too large or too small
-    in area is scaled by the square root of the ratio of the areas, rounding down or up respectively.
+    Both sides are rounded (half to even) to a multiple of ``factor``; an image too large or too small in area is scaled
+    by the square root of the ratio of the areas, rounding down (to one multiple at least) or up respectively.
     Raises FrameError for a side that is not positive or a ratio of the sides above MAX_ASPECT_RATIO.
     """
     width, height = _checked(size)
@@ -50,7 +50,7 @@ def smart_resize(
         raise FrameError(
             f"a screen of {width}x{height} is too narrow: the sides may differ by {MAX_ASPECT_RATIO} times"
         )
-    w, h = (max(factor, round(side / factor) * factor) for side in (width, height))
+    w, h = (round(side / factor) * factor for side in (width, height))
     if w * h > max_pixels:
         shrink = math.sqrt(width * height / max_pixels)
         w, h = (max(factor, math.floor(side / shrink / factor) * factor) for side in (width, height))

@@ -1,121 +1,140 @@
 """Pre-flight, in seconds and without a GPU: what would stop or spoil a training run, found before it starts.
 
-Every check is an item with its finding and a remedy; nothing here prints or changes anything.
+Every check is an item with its finding and a remedy; nothing here prints or changes anything. What stands in the rows
+is looked at by ``check_rows``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tracer1.config import Config, ModelSettings, StageSettings
-from tracer1.coordinates import smart_resize
-from tracer1.data.inspect import image_size
-from tracer1.data.store import EpisodeStore
-from tracer1.data.windows_file import read_rows, row_to_window, windows_store
-from tracer1.errors import DataError, FrameError, SetupError, UsageError
-from tracer1.plan.text import render_plan
-from tracer1.rewards.terms import repetitions
-from tracer1.rewards.trajectory import score_trajectory
+from tracer1.errors import SetupError, TraceR1Error, UsageError
+from tracer1.plan.tokens import CHARACTERS, Vision
+from tracer1.recipes.check_rows import SCREENS, Estimate, Measure, TextCounter, Tokenizer, check_rows, made_up
+from tracer1.recipes.findings import CheckItem, split_remedy
 from tracer1.tools.agents import make_tool_agent
-from tracer1.types import Plan, Size, Window
+from tracer1.types import Size, ToolAgent
 
-PATCH, MERGE = 16, 2  # Qwen3-VL: a patch of 16 pixels, 2 x 2 patches a token
-NAMED = 5  # rows named in one finding
 GIB = 2**30
+TRIAL_STEPS = 2  # the first warms caches, the second is timed
 
 
-@dataclass(frozen=True, slots=True)
-class CheckItem:
-    """One finding. ``remedy``: what to do where it is not ``ok``. ``optional``: only what ``detail`` names needs it."""
+def run_check(config: Config, trial: bool = False) -> list[CheckItem]:
+    """Check a configuration that ``load_config`` has read, and all that it names.
 
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
-    optional: bool = False
-
-
-def run_check(config: Config) -> list[CheckItem]:
-    """Check a configuration that ``load_config`` has read, and all that it names."""
+    trial: also train each stage for two steps in a temporary folder and tell what the whole would take.
+    """
     items = [CheckItem("config", True, f"every key is known; the run goes to {config.output_dir}")]
-    tokenizer, model = _model(config.model)
-    items.append(model)
-    items += _data(config, tokenizer)
-    items.append(_disk(config))
+    planner, item = _planner(config.model)
+    items.append(item)
+    agent, item = _tool_agent(config)
+    items += _data(config, _measure(config, planner, agent))
+    items.append(_disk(config, planner.folder))
     items += _browser(config)
-    items.append(_tool_agent(config))
+    items.append(item)
     items += [probe("tool agent endpoint", url) for url in endpoints(config.tool_agent.options)]
+    if trial:
+        items += _trials(config, planner.folder)
     return items
 
 
-def image_tokens(size: Size, model: ModelSettings) -> int:
-    """Tokens that an image of ``size`` (width, height in pixels) takes in a Qwen3-VL prompt; FrameError: too narrow."""
-    factor = PATCH * MERGE
-    width, height = smart_resize(size, factor, model.min_pixels, model.max_pixels)
-    return (width // factor) * (height // factor)
+def _stages(config: Config) -> dict[str, StageSettings]:
+    """The stages that a run has."""
+    return {name: stage for name in ("stage1", "stage2") if (stage := getattr(config, name)).steps}
 
 
-# ---- model and tokens ------------------------------------------------------------------------------------------------
+# ---- model -----------------------------------------------------------------------------------------------------------
 
 
-def _model(settings: ModelSettings) -> tuple[Any, CheckItem]:
-    """The tokenizer, or None, and what was found of the model; nothing is downloaded."""
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """What is known of a planner without loading it; without its files, Qwen3-VL's constants and an estimate."""
+
+    vision: Vision
+    text: TextCounter
+    folder: Path | None = None
+
+
+def _planner(settings: ModelSettings) -> tuple[Planner, CheckItem]:
+    """The planner, and what was found of it; nothing is downloaded."""
+    unknown = Planner(Vision(*settings.pixels), Estimate())
+    instead = f"images are counted as Qwen3-VL's, text is estimated at {CHARACTERS} characters a token"
     try:
         from transformers import AutoTokenizer
     except ImportError:
         remedy = "install it with: pip install 'tracer1[train]'"
-        return None, CheckItem("model", False, "transformers is not installed: tokens are not counted", remedy)
+        return unknown, CheckItem("model", False, f"transformers is not installed: {instead}", remedy)
+    remedy = f"fetch it with `hf download {settings.path}`, or make a base with `tracer1 train --stage warmup`"
+    folder = _folder(settings.path)
+    if folder is None:
+        detail = f"{settings.path}: no such folder, and not in the Hugging Face cache; {instead}"
+        return unknown, CheckItem("model", False, detail, remedy)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(settings.path, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        vision = _vision(folder, settings)
     except (OSError, ValueError) as error:
-        detail = f"{settings.path}: no such folder, and not in the Hugging Face cache"
-        if Path(settings.path).exists():
-            detail = f"{settings.path}: not a model folder: {str(error).splitlines()[0]}"
-        remedy = f"fetch it with `hf download {settings.path}`, or make a base with `tracer1 train --stage warmup`"
-        return None, CheckItem("model", False, detail, remedy)
+        detail = f"{settings.path}: not a model folder: {str(error).splitlines()[0]}; {instead}"
+        return unknown, CheckItem("model", False, detail, remedy)
     if not tokenizer.chat_template:
-        return None, CheckItem(
-            "model", False, f"{settings.path} has no chat template", "choose an instruction-tuned model"
-        )
-    return tokenizer, CheckItem("model", True, f"{settings.path}: {len(tokenizer)} tokens in its vocabulary")
+        remedy = "choose an instruction-tuned model"
+        return unknown, CheckItem("model", False, f"{settings.path} has no chat template; {instead}", remedy)
+    side = vision.patch * vision.merge
+    detail = f"{settings.path}: {len(tokenizer)} tokens in its vocabulary, one for {side}x{side} pixels of an image"
+    return Planner(vision, Tokenizer(tokenizer), folder), CheckItem("model", True, detail)
 
 
-@dataclass(slots=True)
-class Lengths:
-    """Token counts of one kind, and the rows above the limit."""
+def _folder(path: str) -> Path | None:
+    """A model's folder: ``path`` itself, or where the Hugging Face cache keeps the model of that name."""
+    if Path(path).exists():
+        return Path(path)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    limit: int
-    counts: list[int] = field(default_factory=list)
-    over: list[int] = field(default_factory=list)  # rows
+    try:
+        return Path(snapshot_download(path, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
 
-    def add(self, row: int, tokens: int) -> None:
-        self.counts.append(tokens)
-        if tokens > self.limit:
-            self.over.append(row)
 
-    def item(self, name: str, remedy: str) -> CheckItem:
-        """The finding: mean and largest count against the limit, and which rows overflow."""
-        if not self.counts:
-            return CheckItem(name, False, "not counted: no tokenizer or no rows", "see the items above")
-        mean = sum(self.counts) / len(self.counts)
-        detail = f"{mean:.0f} on average, {max(self.counts)} at most, {self.limit} allowed"
-        if not self.over:
-            return CheckItem(name, True, detail)
-        return CheckItem(name, False, f"{detail}; too long: {_some([f'row {r}' for r in self.over])}", remedy)
+def _vision(folder: Path, settings: ModelSettings) -> Vision:
+    """The patches that a folder's image processor says, with the configured limits of size."""
+    told: dict[str, Any] = {}
+    for file in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / file).exists():
+            read = json.loads((folder / file).read_text(encoding="utf-8"))
+            told |= read.get("image_processor", read)
+    known = {name: told[key] for name, key in (("patch", "patch_size"), ("merge", "merge_size")) if key in told}
+    return Vision(*settings.pixels, **known)
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------
 
 
-def _data(config: Config, tokenizer: Any) -> Iterator[CheckItem]:
-    stages = {f"stage{i}": stage for i, stage in enumerate((config.stage1, config.stage2), 1) if stage.steps}
+def _measure(config: Config, planner: Planner, agent: ToolAgent | None) -> Measure:
+    stages = list(_stages(config).values()) or [config.stage1]
+    return Measure(
+        text=planner.text,
+        vision=planner.vision,
+        prompt_limit=min(stage.max_prompt_tokens for stage in stages),
+        plan_limit=min(stage.max_completion_tokens for stage in stages),
+        trajectory=config.reward.trajectory_profile(),
+        grounded=config.reward.grounded_profile() if config.stage2.steps else None,
+        agent=None if endpoints(config.tool_agent.options) else agent,  # a server's time is not ours to spend
+    )
+
+
+def _data(config: Config, measure: Measure) -> Iterator[CheckItem]:
+    counted = 0
     for name, file in (("train", config.data.train), ("heldout", config.data.heldout)):
         if file is None:
             continue
@@ -125,128 +144,52 @@ def _data(config: Config, tokenizer: Any) -> Iterator[CheckItem]:
             told = f"{len(record.tasks)} tasks x {episodes} episodes will be recorded first"
             yield CheckItem(f"{name} data", True, f"{file} is not there: {told}")
             continue
-        rows = _Rows(config, tokenizer)
-        yield from rows.check(name, file)
-        if name == "train" and rows.count:
-            yield from (_batches(stage_name, stage, rows.count) for stage_name, stage in stages.items())
+        rows, items = check_rows(name, file, measure)
+        yield from items
+        counted = rows if name == "train" else counted
+    if not counted:
+        yield made_up(config.plan, _screens(config), measure)
+    yield from (_batches(name, stage, counted) for name, stage in _stages(config).items())
 
 
-class _Rows:
-    """One pass over a windows file: what can be read, what the gold plans earn, how long the rows are."""
-
-    def __init__(self, config: Config, tokenizer: Any) -> None:
-        stages = [stage for stage in (config.stage1, config.stage2) if stage.steps] or [config.stage1]
-        self.model = config.model
-        self.profile = config.reward.trajectory_profile()
-        self.tokenizer = tokenizer
-        self.count = 0
-        self.images: dict[str, Size | None] = {}
-        self.unread: list[str] = []
-        self.bad_images: list[str] = []
-        self.gold: dict[int, float] = {}  # rows whose recorded plan earns less than 1
-        self.repeating = 0
-        self.prompts = Lengths(min(stage.max_prompt_tokens for stage in stages))
-        self.completions = Lengths(min(stage.max_completion_tokens for stage in stages))
-
-    def check(self, name: str, file: str) -> Iterator[CheckItem]:
-        """The findings on ``file``."""
+def _screens(config: Config) -> Sequence[Size]:
+    """What rows that are not there yet will show: the browser that they are recorded in, or usual screens."""
+    if config.data.record is not None:
         try:
-            store = windows_store(file)
-            for number, row in enumerate(read_rows(file)):
-                self._row(number, row, store)
-        except DataError as error:
-            yield CheckItem(f"{name} data", False, str(error), "write it with `tracer1 data windows`")
-            return
-        remedy = f"look at them with `tracer1 data inspect {file}`, then record or convert those episodes again"
-        found = f"{file}: {self.count} rows" + (f"; unreadable: {_some(self.unread)}" if self.unread else "")
-        yield CheckItem(f"{name} data", bool(self.count) and not self.unread, found, remedy)
-        found = f"{len(self.images)} files" + (f"; unreadable: {_some(self.bad_images)}" if self.bad_images else "")
-        yield CheckItem(f"{name} images", not self.bad_images, found, remedy)
-        yield self._gold_item(name)
-        shorter = "raise max_{}_tokens, or write windows with a smaller {}"
-        yield self.prompts.item(f"{name} prompt tokens", shorter.format("prompt", "history, or lower model.max_pixels"))
-        yield self.completions.item(f"{name} plan tokens", shorter.format("completion", "horizon"))
+            from tracer1.envs.miniwob import VIEWPORT
 
-    def _row(self, number: int, row: dict[str, Any], store: EpisodeStore) -> None:
-        self.count += 1
-        try:
-            window = row_to_window(row, f"row {number}")
-        except DataError as error:
-            self.unread.append(str(error))
-            return
-        gold = render_plan(Plan(window.reference.steps, first_number=window.step + 1))
-        score = score_trajectory(gold, window.reference.steps, self.profile).overall
-        if score is None or abs(score - 1.0) > 1e-9:
-            self._below_one(number, window, score or 0.0)
-        sizes = [self._image(path, f"row {number}", store) for path in window.images]
-        if self.tokenizer is not None:
-            self._measure(number, window, gold, [size for size in sizes if size is not None])
-
-    def _below_one(self, number: int, window: Window, score: float) -> None:
-        if self.profile.repetition == "absolute" and repetitions([s.action_type for s in window.reference.steps]):
-            self.repeating += 1
-        else:
-            self.gold[number] = score
-
-    def _image(self, path: str, where: str, store: EpisodeStore) -> Size | None:
-        if path not in self.images:
-            try:
-                size = image_size(store.path(path))
-                image_tokens(size, self.model)
-                self.images[path] = size
-            except (DataError, FrameError) as error:
-                self.images[path] = None
-                self.bad_images.append(f"{where}: {error}")
-        return self.images[path]
-
-    def _measure(self, number: int, window: Window, gold: str, sizes: Sequence[Size]) -> None:
-        text = self.tokenizer.apply_chat_template(list(window.prompt), add_generation_prompt=True, tokenize=False)
-        text_tokens = self._tokens(text) - len(sizes)  # the template writes one placeholder for each image
-        self.prompts.add(number, text_tokens + sum(image_tokens(size, self.model) for size in sizes))
-        self.completions.add(number, self._tokens(gold) + 1)  # and the token that ends it
-
-    def _tokens(self, text: str) -> int:
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _gold_item(self, name: str) -> CheckItem:
-        repeated = f"; {self.repeating} repeat an action thrice and earn less by the rule" if self.repeating else ""
-        scored = self.count - len(self.unread) - self.repeating
-        if not self.gold:
-            return CheckItem(f"{name} gold plans", True, f"{scored} recorded plans score 1.0{repeated}")
-        rows = _some([f"row {row} scores {score:.3f}" for row, score in self.gold.items()])
-        return CheckItem(
-            f"{name} gold plans",
-            False,
-            f"{len(self.gold)} of {scored} recorded plans score less than 1.0: {rows}{repeated}",
-            "the recorded steps lack what the plan format asks for; see `tracer1 data inspect`",
-        )
+            return [(VIEWPORT[0] * config.data.record.scale, VIEWPORT[1] * config.data.record.scale)]
+        except ImportError:  # told as the browser's
+            pass
+    return SCREENS
 
 
 def _batches(name: str, stage: StageSettings, rows: int) -> CheckItem:
-    detail = f"{stage.arithmetic()}; {stage.steps * stage.prompts_per_batch / rows:.2f} times through {rows} rows"
+    """The arithmetic, and whether a batch can be drawn; ``rows`` is 0 where they are not there yet."""
+    through = f"; {stage.steps * stage.prompts_per_batch / rows:.2f} times through {rows} rows" if rows else ""
     remedy = f"lower {name}.prompts_per_batch to at most {rows}, or record more"
-    return CheckItem(f"{name} batches", stage.prompts_per_batch <= rows, detail, remedy)
-
-
-def _some(findings: Sequence[str]) -> str:
-    more = len(findings) - NAMED
-    return ", ".join(findings[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    fits = not rows or stage.prompts_per_batch <= rows
+    return CheckItem(f"{name} batches", fits, stage.arithmetic() + through, remedy)
 
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 
 
-def _disk(config: Config) -> CheckItem:
+def _disk(config: Config, folder: Path | None) -> CheckItem:
     """Room for the run: a checkpoint while training holds the weights and two moments, a finished stage its weights."""
-    folder = Path(config.model.path)
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
     kept = max(config.stage1.keep_checkpoints, config.stage2.keep_checkpoints) + 1  # one more while it is written
-    need = GIB + weights * (3 * kept + 2)
+    need = GIB + weights * (3 * kept + 2) + sum(map(_rollouts_bytes, _stages(config).values()))
     free = free_bytes(Path(config.output_dir))
-    detail = f"{free / GIB:.1f} GiB free at {config.output_dir}, about {need / GIB:.1f} GiB needed"
-    return CheckItem(
-        "disk", free >= need, detail, "free some space, lower keep_checkpoints or choose another output_dir"
-    )
+    beside = "" if weights else " beside the checkpoints, whose size is that of a model that is not here"
+    detail = f"{free / GIB:.1f} GiB free at {config.output_dir}, about {need / GIB:.1f} GiB needed{beside}"
+    remedy = "free some space, lower keep_checkpoints or choose another output_dir"
+    return CheckItem("disk", free >= need, detail, remedy)
+
+
+def _rollouts_bytes(stage: StageSettings) -> int:
+    """About the most that ``rollouts.jsonl`` grows to: every completion, as long as it may be, with its terms."""
+    return stage.steps * stage.prompts_per_batch * stage.rollouts * (4 * stage.max_completion_tokens + 500)
 
 
 def free_bytes(path: Path) -> int:
@@ -270,18 +213,12 @@ def _browser(config: Config) -> list[CheckItem]:
         return [CheckItem("browser", False, *split_remedy(error))]
 
 
-def _tool_agent(config: Config) -> CheckItem:
+def _tool_agent(config: Config) -> tuple[ToolAgent | None, CheckItem]:
     try:
         agent = make_tool_agent(config.tool_agent.name, **config.tool_agent.options)
     except (UsageError, SetupError) as error:
-        return CheckItem("tool agent", False, *split_remedy(error))
-    return CheckItem("tool agent", True, agent.name)
-
-
-def split_remedy(error: Exception) -> tuple[str, str]:
-    """Our errors say what is wrong, a semicolon, and what to change."""
-    what, _, remedy = str(error).partition("; ")
-    return what, remedy
+        return None, CheckItem("tool agent", False, *split_remedy(error))
+    return agent, CheckItem("tool agent", True, agent.name)
 
 
 # ---- endpoints -------------------------------------------------------------------------------------------------------
@@ -308,3 +245,37 @@ def probe(name: str, url: str, opener: Callable[..., Any] = urllib.request.urlop
     except (urllib.error.URLError, TimeoutError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         return CheckItem(name, False, f"{asked} does not answer: {reason}", "start the server, or correct the address")
+
+
+# ---- a trial ---------------------------------------------------------------------------------------------------------
+
+
+def _trials(config: Config, folder: Path | None) -> Iterator[CheckItem]:
+    if folder is None or not Path(config.data.train).exists():
+        yield CheckItem("trial", False, "not run: the model or the data is missing", "see the items above")
+        return
+    for name, stage in _stages(config).items():
+        yield _trial(config, name, stage)
+
+
+def _trial(config: Config, name: str, stage: StageSettings) -> CheckItem:
+    """Two real steps of one stage, from the base, and its checkpoint, in a folder that is then removed."""
+    from tracer1.recipes.train import train_stage
+
+    short = config.model_copy(update={name: stage.model_copy(update={"steps": TRIAL_STEPS, "report_to": ()})})
+    rows: list[dict[str, Any]] = []
+    with TemporaryDirectory(prefix="tracer1-trial-") as folder:
+        try:
+            train_stage(short, Path(folder), name, rows.append)
+        except (TraceR1Error, OSError, ValueError, RuntimeError) as error:  # RuntimeError: also memory that is used up
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            return CheckItem(
+                f"{name} trial", False, f"step {len(rows) + 1} fails: {reason}", "see the traceback of a run"
+            )
+    first, last = (row["seconds"]["step"] for row in (rows[0], rows[-1]))
+    total = first + last * (stage.steps - 1)
+    detail = (
+        f"{last:.1f} s a step ({rows[-1]['seconds']['generate']:.1f} s of them to sample), {first:.1f} s the first; "
+        f"{stage.steps} steps take about {total / 60:.0f} minutes and {rows[-1]['rss_mb']:.0f} MB, checkpoints apart"
+    )
+    return CheckItem(f"{name} trial", True, detail)

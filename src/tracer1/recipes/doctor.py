@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tracer1.errors import SetupError
-from tracer1.recipes.check import GIB, CheckItem, free_bytes, probe, split_remedy
+from tracer1.recipes.check import GIB, free_bytes, probe
+from tracer1.recipes.findings import CheckItem, split_remedy
 
 BROWSER_TIMEOUT = 20_000  # milliseconds
 DISK_NEEDED = 5 * GIB  # the installation with a CPU build of torch, and a demo
