@@ -51,6 +51,7 @@ ADAPTERS = {
         "training/trl_backend.py",
         "training/warmup.py",
         "recipes/train.py",
+        "recipes/bench_grpo.py",
         "recipes/doctor.py",
     },
     "transformers": {
@@ -64,7 +65,7 @@ ADAPTERS = {
     },
     "tokenizers": {"models/tokenizer.py"},
     "trl": {"training/trl_backend.py"},
-    "datasets": {"training/trl_backend.py", "recipes/train.py"},
+    "datasets": {"training/trl_backend.py", "recipes/train.py", "recipes/bench_grpo.py"},
     "playwright": {"envs/miniwob.py", "recipes/doctor.py"},
     "miniwob": {"envs/server.py"},
     "rapidocr": {"tools/ocr.py"},

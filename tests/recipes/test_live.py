@@ -131,7 +131,8 @@ def test_figures_by_task(evaluate: Callable[..., LiveResult]) -> None:
     assert (result.success.value, result.success.count) == (0.0, 6)
     endings = {"finished": 3, "truncated": 0, "failed": 0}
     assert result.per_task() == {
-        task: {"success": 0.0, "episodes": 3, "endings": endings} for task in ("toy-press", "toy-field")
+        task: {"success": 0.0, "episodes": 3, "endings": endings, "planner_calls": 1.0}
+        for task in ("toy-press", "toy-field")
     }
     assert len(result.only(["toy-press"]).records) == 3
     assert result.only([]).records == ()

@@ -117,9 +117,9 @@ def _groups(rollouts: Iterable[Record], n: int | None) -> Iterator[list[Record]]
 
 
 def _told(line: Record) -> str:
-    completion = str(line.get("completion", ""))
+    completion = str(line.get("completion") or "")
     short = completion if len(completion) <= MOST else completion[:MOST] + "..."
-    where = f"step {line.get('step', 0) + 1}, {line.get('prompt')}"
+    where = f"step {(line.get('step') or 0) + 1}, {line.get('prompt') or 'a prompt'}"
     if line.get("unscored"):
         return f"{where}: {line['unscored']}"
     problems = parse_plan(completion).problems
