@@ -19,7 +19,8 @@ from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.tokens import PromptSize, Vision
 from tracer1.plan.windows import episode_windows
 from tracer1.recipes.check import probe, run_check
-from tracer1.recipes.check_rows import SCREENS, Tokenizer
+from tracer1.recipes.check_rows import SCREENS
+from tracer1.recipes.check_rows import Tokenizer as RowTokenizer
 from tracer1.recipes.findings import CheckItem, some
 from tracer1.types import Action, Episode, Window
 
@@ -132,6 +133,18 @@ def test_one_row_in_a_thousand_may_be_spared(
     )
 
 
+def test_a_tokenizer_that_looks_beyond_its_special_tokens_is_counted_in_whole() -> None:
+    from tokenizers import AddedToken, Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"?": 0, " a": 1, "a": 2}, unk_token="?"))
+    words.add_special_tokens([AddedToken("<s>", rstrip=True, special=True)])  # takes the spaces that follow it
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, chat_template="{{ messages[0].content[0].text }}")
+    assert RowTokenizer(tokenizer).texts(["<s>  ", "<s>"]) == [1, 1]
+    chats = [[{"role": "user", "content": [{"type": "text", "text": text}]}] for text in ("<s>  ", "<s>  ")]
+    assert RowTokenizer(tokenizer).prompts(chats) == [1, 1]
+
+
 def test_counts_are_those_of_the_real_processor(nano: Nano) -> None:
     from PIL import Image
 
@@ -143,7 +156,7 @@ def test_counts_are_those_of_the_real_processor(nano: Nano) -> None:
     texts = [processor.apply_chat_template(list(w.prompt), add_generation_prompt=True, tokenize=False) for w in windows]
     images = [[Image.open(store.path(path)) for path in w.images] for w in windows]
     real = [len(ids) for ids in processor(text=texts, images=images)["input_ids"]]
-    counted = Tokenizer(processor.tokenizer).prompts([w.prompt for w in windows])
+    counted = RowTokenizer(processor.tokenizer).prompts([w.prompt for w in windows])
     sizes = [tuple(image.size for image in row) for row in images]
     vision = Vision(20_000, 50_000)
     assert [PromptSize(*parts).tokens(vision) for parts in zip(counted, sizes, strict=True)] == real

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -63,12 +64,23 @@ class Tokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        special = sorted((t.content for t in tokenizer.added_tokens_decoder.values() if t.special), key=len)
+        self.special = re.compile("|".join(map(re.escape, reversed(special))) or "(?!)")
 
     def prompts(self, prompts: Sequence[Sequence[Message]]) -> list[int]:
         said = self.tokenizer.apply_chat_template(list(map(list, prompts)), add_generation_prompt=True, tokenize=False)
         images = (sum(part["type"] == "image" for m in prompt for part in m["content"]) for prompt in prompts)
         # The template writes one placeholder for each image, which the processor repeats for each of its tokens.
-        return [tokens - count for tokens, count in zip(self.texts(said), images, strict=True)]
+        return [tokens - count for tokens, count in zip(self._chats(said), images, strict=True)]
+
+    def _chats(self, said: Sequence[str]) -> list[int]:
+        """Tokens of rendered chats. What stands between special tokens is tokenised by itself, so a guide that is in
+        every chat is tokenised once. Each call verifies that on its first chat."""
+        pieces = [self.special.split(text) for text in said]
+        distinct = list({piece for chat in pieces for piece in chat})
+        tokens = dict(zip(distinct, self.texts(distinct), strict=True))
+        counts = [sum(map(tokens.__getitem__, chat)) + len(chat) - 1 for chat in pieces]
+        return counts if counts[:1] == self.texts(said[:1]) else self.texts(said)
 
     def texts(self, texts: Sequence[str]) -> list[int]:
         encoded = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
