@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -116,11 +117,11 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     settings: StageSettings = getattr(config, name)
     before = run / "checkpoints" / "stage1"
     start = str(before) if name == "stage2" and before.exists() else config.model.path
-    processor = load_processor(start, config.model.pixels)
     model = load_model(start)
+    own = deepcopy(model.config)
     train_grpo(
         model=model,
-        processor=processor,
+        processor=load_processor(start, config.model.pixels),
         rows=training_rows(config.data.train),
         scorer=make_scorer(config, name),
         settings=settings,
@@ -132,6 +133,8 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     )
     if name == "stage1":
         gate.forget_stage_1(run)
+    model.config = own  # the trainer switches off its cache, and sets a tokenizer's padding
+    processor = load_processor(start, config.model.pixels)
     publish(out, lambda folder: save_planner(model, processor.tokenizer, folder, processor))
     shutil.rmtree(states, ignore_errors=True)  # its optimiser states are of no more use
     return out
