@@ -195,7 +195,7 @@ def report(items: Iterable[Any], fail: bool = True, as_json: bool = False) -> No
     for item in items:
         failed += not (item.ok or item.optional)
         if as_json:
-            emit(asdict(item))
+            emit({**asdict(item), "remedy": "" if item.ok else item.remedy})
             continue
         mark, colour = ("ok  ", "green") if item.ok else ("note", "yellow") if item.optional else ("FAIL", "red")
         remedy = f"  -> {item.remedy}" if not item.ok and item.remedy else ""

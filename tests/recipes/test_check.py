@@ -112,6 +112,8 @@ def test_what_would_make_the_rows_fit(
     assert f"raise max_prompt_tokens to {longest}" in over.remedy
     assert checked(f"stage1.max_prompt_tokens={longest - 8}", "model.max_pixels=33599")["train prompt tokens"].ok
     assert not checked(f"stage1.max_prompt_tokens={longest - 8}", "model.max_pixels=33600")["train prompt tokens"].ok
+    item = checked(f"stage1.max_prompt_tokens={longest - 8}", "model.min_pixels=40000")["train prompt tokens"]
+    assert item.remedy.startswith("set model.max_pixels to 33599 (every row fits), with model.min_pixels no larger, ")
     item = checked("stage1.max_prompt_tokens=1")["train prompt tokens"]
     assert item.remedy.startswith("no model.max_pixels is small enough, as the text alone is too long, raise ")
 
@@ -333,7 +335,7 @@ def test_a_trial_needs_data(tmp_path: Path, model: Path, checked: Callable[..., 
 def test_a_trial_that_fails_is_a_finding(model: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
     item = checked(trial=True)["stage1 trial"]  # the model is a tokenizer without weights
     assert not item.ok
-    assert item.detail.startswith("step 1 fails: ")
+    assert item.detail.startswith("fails after 0 steps: ")
 
 
 # ---- endpoints -------------------------------------------------------------------------------------------------------

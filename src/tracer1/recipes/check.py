@@ -269,9 +269,8 @@ def _trial(config: Config, name: str, stage: StageSettings) -> CheckItem:
             train_stage(short, Path(folder), name, rows.append)
         except (TraceR1Error, OSError, ValueError, RuntimeError) as error:  # RuntimeError: also memory that is used up
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            return CheckItem(
-                f"{name} trial", False, f"step {len(rows) + 1} fails: {reason}", "see the traceback of a run"
-            )
+            remedy = f"`tracer1 --debug train CONFIG --stage {name[-1]}` shows where"
+            return CheckItem(f"{name} trial", False, f"fails after {len(rows)} steps: {reason}", remedy)
     first, last = (row["seconds"]["step"] for row in (rows[0], rows[-1]))
     total = first + last * (stage.steps - 1)
     detail = (

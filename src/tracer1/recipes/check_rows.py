@@ -290,19 +290,18 @@ def _prompts_item(label: str, names: Sequence[str], prompts: Sequence[PromptSize
         max_pixels=largest_max_pixels(prompts, limit, vision),
         max_pixels_999=largest_max_pixels(prompts, limit, vision, spare=len(prompts) // 1000),
     )
-    remedy = (
-        f"{_pixels_remedy(figures)}, raise max_prompt_tokens to {figures.largest}, or write windows with less history"
-    )
+    remedy = f"{_pixels_remedy(figures, vision)}, raise max_prompt_tokens to {figures.largest}, or tell less history"
     return CheckItem(label, bool(prompts) and not figures.over, words(figures), remedy, tokens=figures)
 
 
-def _pixels_remedy(figures: TokenFigures) -> str:
+def _pixels_remedy(figures: TokenFigures, vision: Vision) -> str:
     if figures.max_pixels is None and figures.max_pixels_999 is None:
         return "no model.max_pixels is small enough, as the text alone is too long"
     told = [] if figures.max_pixels is None else [f"{figures.max_pixels} (every row fits)"]
     if figures.max_pixels_999 not in (None, figures.max_pixels):
         told.append(f"{figures.max_pixels_999} (99.9 % of the rows fit)")
-    return f"set model.max_pixels to {' or '.join(told)}"
+    below = any(0 < (most or 0) < vision.min_pixels for most in (figures.max_pixels, figures.max_pixels_999))
+    return f"set model.max_pixels to {' or '.join(told)}" + (", with model.min_pixels no larger" if below else "")
 
 
 def _figures(names: Sequence[str], counts: Sequence[int], limit: int, exact: bool) -> TokenFigures:
