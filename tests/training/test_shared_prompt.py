@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.training.shared_prompt import (
     ATTENTION,
+    Group,
     Layout,
+    PrefixAttention,
+    _masked,
     groups_of,
     images_by_sample,
     install,
@@ -118,6 +122,27 @@ def test_the_figures_are_those_of_the_plain_batch(nano: Nano, batch: Batch, chec
     assert any("visual" in name for name in found) == ("pixel_values" in batch["prompts"])
     for name, gradient in wanted.items():
         assert (gradient - found[name]).norm() <= 1e-4 * gradient.norm() + 1e-7, name
+
+
+@pytest.mark.parametrize(("n", "prompt", "width"), [(1, 1, 1), (3, 7, 4), (5, 40, 17)])
+def test_attention_by_parts_is_attention_under_a_mask(n: int, prompt: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(n)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, requires_grad=True)
+
+    q, k, v = (random(n, 2, width, 8) for _ in range(3))
+    k0, v0 = (random(1, 2, prompt, 8) for _ in range(2))
+    module = SimpleNamespace(num_key_value_groups=1, is_causal=True)
+    group = Group(0, prompt, n, width)
+    masked = _masked(module, [q, k0, v0], [q, k, v], group, {"scaling": 0.3}).transpose(1, 2)
+    parts = PrefixAttention.apply(q, k0, v0, k, v, 0.3)
+    assert torch.allclose(masked, parts, atol=1e-6)
+    weights = torch.randn(parts.shape, generator=generator)
+    inputs = (q, k0, v0, k, v)
+    expected, found = (torch.autograd.grad((o * weights).sum(), inputs) for o in (masked, parts))
+    for e, f in zip(expected, found, strict=True):
+        assert torch.allclose(e, f, atol=2e-5)
 
 
 def test_without_a_layout_the_model_is_what_it_was(nano: Nano, batch: Batch) -> None:

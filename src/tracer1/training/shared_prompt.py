@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tracer1.errors import UsageError
@@ -119,14 +119,70 @@ def shared_prompt_attention(
         def segments(x: Tensor, split: int = split, group: Group = group) -> Tensor:  # (n, heads, width, d)
             return x[0, :, split : group.end].reshape(x.shape[1], group.n, group.width, -1).transpose(0, 1)
 
-        keys, values = (
-            torch.cat([before.expand(group.n, -1, -1, -1), segments(x)], dim=2)
-            for before, x in zip(prompt[1:], (key, value), strict=True)
-        )
-        mask = torch.ones(group.width, keys.shape[2], dtype=torch.bool, device=query.device).tril(group.prompt)
-        output, _ = sdpa_attention_forward(module, segments(query), keys, values, mask[None, None], **kwargs)
+        own = [segments(x) for x in (query, key, value)]
+        if group.prompt and query.device.type == "cpu" and not kwargs.get("dropout"):
+            heads = module.num_key_value_groups
+            kv = [repeat_kv(x, heads) for x in (*prompt[1:], *own[1:])]
+            output = PrefixAttention.apply(  # type: ignore[no-untyped-call]
+                own[0], *kv, kwargs["scaling"]
+            ).transpose(1, 2)
+        else:
+            output = _masked(module, prompt, own, group, kwargs)
         outputs.append(output.flatten(0, 1)[None])
     return torch.cat(outputs, dim=1), None
+
+
+def _masked(
+    module: Any, prompt: Sequence[Tensor], own: Sequence[Tensor], group: Group, kwargs: dict[str, Any]
+) -> Tensor:
+    """(n, width, heads, d): each completion with a copy of the prompt's keys and values, under a mask."""
+    keys, values = (
+        torch.cat([before.expand(group.n, -1, -1, -1), x], dim=2) for before, x in zip(prompt[1:], own[1:], strict=True)
+    )
+    mask = torch.ones(group.width, keys.shape[2], dtype=torch.bool, device=keys.device).tril(group.prompt)
+    output: Tensor = sdpa_attention_forward(module, own[0], keys, values, mask[None, None], **kwargs)[0]
+    return output
+
+
+class PrefixAttention(torch.autograd.Function):
+    """Completions attend to their common prompt and causally to themselves, with no copy of the prompt and no mask.
+
+    Both parts are computed by the flash kernel and put together by their log-sum-exps: with ``l = logaddexp(l1, l2)``,
+    ``o = exp(l1 - l) o1 + exp(l2 - l) o2``. Given ``o`` and ``l`` of the whole, the kernel's backward pass gives each
+    part's share of the gradients. Of CPU tensors; q, k, v (n, heads, c, d), the prompt's (1, heads, p, d).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k0: Tensor, v0: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        n, _, c, _ = q.shape
+        o1, l1 = _flash(_as_one(q), k0, v0, 0.0, False, scale=scale)
+        o2, l2 = _flash(q, k, v, 0.0, True, scale=scale)
+        l1 = l1.unflatten(2, (n, c))[0].transpose(0, 1)
+        whole = torch.logaddexp(l1, l2)
+        o1 = o1[0].unflatten(1, (n, c)).transpose(0, 1)
+        parts = ((l1 - whole).exp().unsqueeze(-1) * o1, (l2 - whole).exp().unsqueeze(-1) * o2)
+        o: Tensor = (parts[0] + parts[1]).to(q.dtype)
+        ctx.save_for_backward(q, k0, v0, k, v, o, whole)
+        ctx.scale = scale
+        return o
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        q, k0, v0, k, v, o, whole = ctx.saved_tensors
+        n, _, c, _ = q.shape
+        lse = whole.transpose(0, 1).flatten(1, 2)[None]
+        gq1, gk0, gv0 = _flash_backward(_as_one(grad), _as_one(q), k0, v0, _as_one(o), lse, 0.0, False, scale=ctx.scale)
+        gq2, gk, gv = _flash_backward(grad.contiguous(), q, k, v, o, whole, 0.0, True, scale=ctx.scale)
+        return gq1[0].unflatten(1, (n, c)).transpose(0, 1) + gq2, gk0, gv0, gk, gv, None
+
+
+def _as_one(x: Tensor) -> Tensor:
+    """(n, heads, c, d) to (1, heads, n c, d)."""
+    return x.transpose(0, 1).flatten(1, 2)[None]
+
+
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 def groups_of(prompts: Sequence[Sequence[int]], images: Sequence[Sequence[Tensor]]) -> list[list[int]]:
