@@ -98,7 +98,7 @@ def shared(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         grids,
         batch["mm_token_type_ids"],
     )
-    output = model(**packed.inputs, shift_labels=packed.labels, fused_lm_head=True)
+    output = packed.score(model)
     return packed.unpack(output.log_probs, COMPLETION), packed.unpack(output.entropy, COMPLETION)
 
 
@@ -162,8 +162,8 @@ def test_a_prompt_is_in_the_row_once(nano: Nano, batch: Batch) -> None:
     # of text, "press the third button" is one prompt; with its two images it is two
     assert [group.n for group in layout.groups] == ([3, 2, 1, 4] if "pixel_values" in batch["prompts"] else [3, 6, 1])
     length = packed.inputs["input_ids"].shape[1]
-    assert layout.groups[-1].end == packed.labels.shape[1] == packed.inputs["position_ids"].shape[2] == length
-    assert int((packed.labels != -100).sum()) == int(batch["kept"].sum())
+    assert layout.groups[-1].end == packed.inputs["position_ids"].shape[2] == length
+    assert packed.labels.shape[1] == len(packed.scored) == int(batch["kept"].sum()) < length
     if "pixel_values" in batch["prompts"]:
         assert len(packed.inputs["image_grid_thw"]) == 4 < samples
 

@@ -57,16 +57,31 @@ class Layout:
 class Packed:
     """One row for the model, and how to read its output.
 
-    Sample b's segment begins at column ``first[b]`` of the row; its first ``width[b]`` tokens are scored.
+    N positions of the row predict a token; those of sample b are the ``width[b]`` from ``first[b]`` on.
     """
 
     inputs: dict[str, Any]
-    labels: Tensor  # (1, L): the token that each position predicts, IGNORED elsewhere
+    scored: Tensor  # (N,): places in the row
+    labels: Tensor  # (1, N): the token that each predicts
     first: Tensor  # (B,)
     width: Tensor  # (B,)
 
+    def score(self, model: Any) -> Any:
+        """The output of TRL's fused head, (1, N): run where it is needed only."""
+        core = getattr(model, "module", model).base_model
+
+        def keep(module: Any, args: Any, output: Any) -> Any:
+            output.last_hidden_state = output.last_hidden_state[:, self.scored]
+            return output
+
+        hook = core.register_forward_hook(keep)
+        try:
+            return model(**self.inputs, shift_labels=self.labels, fused_lm_head=True)
+        finally:
+            hook.remove()
+
     def unpack(self, values: Tensor, length: int) -> Tensor:
-        """(1, L) per-position figures to (B, length), zero past a completion's end."""
+        """(1, N) figures to (B, length), zero past a completion's end."""
         columns = torch.arange(length, device=values.device)
         places = (self.first[:, None] + columns).clamp(max=values.shape[1] - 1)
         return values[0][places] * (columns < self.width[:, None])
@@ -75,10 +90,11 @@ class Packed:
 def why_not(model: Any) -> str | None:
     """Why this model's prompts cannot be shared, or None."""
     model = getattr(model, "module", model)
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if getattr(base.config, "model_type", None) != "qwen3_vl":
-        return f"the model is a {getattr(base.config, 'model_type', type(base).__name__)}, not a qwen3_vl"
-    implementation = base.config.text_config._attn_implementation
+    if hasattr(model, "get_base_model"):
+        return "the model has adapters"
+    if getattr(model.config, "model_type", None) != "qwen3_vl":
+        return f"the model is a {getattr(model.config, 'model_type', type(model).__name__)}, not a qwen3_vl"
+    implementation = model.config.text_config._attn_implementation
     if implementation not in ("sdpa", ATTENTION):
         return f"its attention is {implementation}; load it with attn_implementation='sdpa'"
     return None
@@ -227,6 +243,7 @@ def pack(
 
     row: list[Tensor] = []
     labels: list[int] = []
+    scored: list[int] = []
     positions: list[Tensor] = []
     groups: list[Group] = []
     first = [0] * len(prompts)
@@ -243,16 +260,16 @@ def pack(
             image_grid_thw=torch.cat(list(grids[b])).cpu() if grids[b] else None,
         )
         row.append(prompt[:-1])
-        labels += [IGNORED] * before
         positions.append(where[:, 0, :-1])
         after = before + int(delta) + torch.arange(width)
         for k, m in enumerate(members):
             tail = tails[m]
-            first[m] = start + before + k * width
+            first[m] = len(labels)
+            labels += tail
+            scored += range(start + before + k * width, start + before + k * width + len(tail))
             segment = prompt[-1].repeat(width)
             segment[1 : len(tail)] = torch.tensor(tail[:-1], dtype=torch.long)
             row.append(segment)
-            labels += tail + [IGNORED] * (width - len(tail))
             positions.append(after.expand(3, -1))
         groups.append(Group(start, before, len(members), width))
         start = groups[-1].end
@@ -267,7 +284,8 @@ def pack(
         inputs["image_grid_thw"] = torch.cat([grid for b in chosen for grid in grids[b]])
     return Packed(
         inputs,
-        torch.tensor(labels, device=device)[None],
+        torch.tensor(scored or [0], device=device),
+        torch.tensor(labels or [IGNORED], device=device)[None],
         torch.tensor(first, device=device),
         torch.tensor([len(tail) for tail in tails], device=device),
     )

@@ -258,7 +258,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
                 None if types is None else types[part],
             )
             with self.accelerator.autocast():
-                output = model(**packed.inputs, shift_labels=packed.labels, fused_lm_head=True)
+                output = packed.score(model)
             logps.append(packed.unpack(output.log_probs, logits_to_keep))
             if compute_entropy:
                 entropies.append(packed.unpack(output.entropy, logits_to_keep))
