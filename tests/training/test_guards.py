@@ -109,8 +109,9 @@ def test_the_canary_may_only_warn_or_be_off(
 
 def test_a_model_that_sees_is_trained(trainer: Callable[..., PlanTrainer], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tracer1")
+    made = trainer()
     state = torch.get_rng_state()
-    trainer().look_at_images()
+    made.look_at_images()
     assert "swapped screenshots move log-probabilities" in caplog.text
     assert torch.equal(torch.get_rng_state(), state)  # a resumed run draws what it would have drawn
 
