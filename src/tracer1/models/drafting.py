@@ -108,6 +108,59 @@ class DecodingCost:
         self.kept += sum(decoded.kept)
 
 
+class _Rows:
+    """The rows under way: what of the cache each may see, (B, S), and the position of its next token, (B,)."""
+
+    def __init__(self, model: Any, inputs: Any) -> None:
+        ids, self.mask = inputs["input_ids"], inputs["attention_mask"]
+        positions, deltas = model.model.get_rope_index(
+            ids,
+            mm_token_type_ids=inputs.get("mm_token_type_ids", torch.zeros_like(ids)),
+            image_grid_thw=inputs.get("image_grid_thw"),
+            attention_mask=self.mask,
+        )
+        self.model, self.cache = model, DynamicCache(config=model.config.text_config)
+        self.place = self.mask.sum(-1) + deltas[:, 0]
+        self.width = 0
+        self.prompt: tuple[Tensor, Tensor] | None = (ids, positions)  # until it has been fed
+        self.pixels = {k: inputs[k] for k in ("pixel_values", "image_grid_thw") if k in inputs}
+
+    def feed(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """Logits (B, k, vocabulary) after each fed token; at first the prompt goes before, and its last one counts."""
+        device = self.mask.device
+        self.width = max(map(len, tokens))
+        ids = torch.tensor([[*row, *[0] * (self.width - len(row))] for row in tokens], dtype=torch.long, device=device)
+        columns = torch.arange(self.width, device=device)
+        lengths = torch.tensor([len(row) for row in tokens], device=device)
+        positions = (self.place[:, None] + columns).expand(3, -1, -1)
+        self.mask = torch.cat([self.mask, (columns < lengths[:, None]).to(self.mask.dtype)], dim=1)
+        pixels, predicting = {}, self.width
+        if self.prompt is not None:
+            ids, positions = torch.cat([self.prompt[0], ids], dim=1), torch.cat([self.prompt[1], positions], dim=2)
+            self.prompt, pixels, predicting = None, self.pixels, self.width + 1
+        output = self.model.model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=self.mask,
+            past_key_values=self.cache,
+            use_cache=True,
+            **pixels,
+        )
+        logits: Tensor = self.model.lm_head(output.last_hidden_state[:, -predicting:])
+        return logits
+
+    def keep(self, row: int, tokens: int) -> None:
+        """Of what a row was fed last, only the first ``tokens`` stand."""
+        self.mask[row, self.mask.shape[1] - self.width + tokens :] = 0
+        self.place[row] += tokens
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only."""
+        chosen = torch.tensor(rows, device=self.mask.device)
+        self.cache.batch_select_indices(chosen)
+        self.mask, self.place = self.mask[chosen], self.place[chosen]
+
+
 @torch.no_grad()
 def decode(
     model: Any,
@@ -125,70 +178,36 @@ def decode(
         inputs: its processor's output: ids and mask (B, P), padded on the left, and pixels.
         processors: applied to the scores (rows, vocabulary) of every position; they may not ask for the ids.
     """
-    ids, mask = inputs["input_ids"], inputs["attention_mask"]
-    device = ids.device
-    positions, deltas = model.model.get_rope_index(
-        ids,
-        mm_token_type_ids=inputs.get("mm_token_type_ids", torch.zeros_like(ids)),
-        image_grid_thw=inputs.get("image_grid_thw"),
-        attention_mask=mask,
-    )
-    place = mask.sum(-1) + deltas[:, 0]  # (B,) position of each row's next token
-    drafts = [Draft(e, row[keep].tolist()) for e, row, keep in zip(expected, ids, mask.bool(), strict=True)]
+    prompts = zip(inputs["input_ids"], inputs["attention_mask"].bool(), strict=True)
+    drafts = [Draft(e, ids[seen].tolist()) for e, (ids, seen) in zip(expected, prompts, strict=True)]
     ends = model.generation_config.eos_token_id
     ends = set(ends if isinstance(ends, list) else [ends])
-    cache = DynamicCache(config=model.config.text_config)
-    n = len(drafts)
+    batch, n = _Rows(model, inputs), len(drafts)
     result = Decoded([[] for _ in range(n)], [0] * n, [0] * n, [0] * n)
-    rows = list(range(len(drafts)))  # those under way, in the order of the batch
-    pixels = {k: inputs[k] for k in ("pixel_values", "image_grid_thw") if k in inputs}
-    first = True
-    while rows:
-        tried = [drafts[b].propose(max_new_tokens - len(drafts[b].written) - 1) for b in rows]
-        lead = 0 if first else 1  # the token written last has not been fed yet
-        fed = [([] if first else drafts[b].written[-1:]) + draft for b, draft in zip(rows, tried, strict=True)]
-        width = max(map(len, fed))
-        step = torch.tensor([tokens + [0] * (width - len(tokens)) for tokens in fed], dtype=torch.long, device=device)
-        lengths = torch.tensor([len(tokens) for tokens in fed], device=device)
-        step_mask = (torch.arange(width, device=device) < lengths[:, None]).to(mask.dtype)
-        step_positions = (place[:, None] + torch.arange(width, device=device)).expand(3, -1, -1)
-        mask = torch.cat([mask, step_mask], dim=1)
-        output = model.model(
-            input_ids=torch.cat([ids, step], dim=1) if first else step,
-            position_ids=torch.cat([positions, step_positions], dim=2) if first else step_positions,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            **(pixels if first else {}),
-        )
-        hidden = output.last_hidden_state[:, -(width + 1 - lead) :]  # what predicts each drafted token, and one more
-        logits = model.lm_head(hidden)
+    under_way = list(range(n))  # in the order of the batch
+    while under_way:
+        tried = [drafts[b].propose(max_new_tokens - len(drafts[b].written) - 1) for b in under_way]
+        unfed = [drafts[b].written[-1:] for b in under_way]  # the token written last; none at first
+        logits = batch.feed([last + draft for last, draft in zip(unfed, tried, strict=True)])
         scores = processors(None, logits.flatten(0, 1).float()).view(logits.shape)
-        going: list[int] = []
-        for i, (b, draft) in enumerate(zip(rows, tried, strict=True)):
+        going = []
+        for i, (b, draft) in enumerate(zip(under_way, tried, strict=True)):
             kept, token = _judge(scores[i], draft, sample)
             stand = draft[:kept]
             cut = next((k for k, t in enumerate(stand) if t in ends), None)
             if cut is not None:  # the end was drafted
                 stand, token = stand[:cut], stand[cut]
             drafts[b].wrote(stand, token)
+            batch.keep(i, len(unfed[i]) + len(stand))
             result.passes[b] += 1
             result.drafted[b] += len(draft)
             result.kept[b] += len(stand)
-            begins = mask.shape[1] - width + lead
-            mask[i, begins + len(stand) :] = 0
-            place[i] += lead + len(stand)
-            if token in ends or len(drafts[b].written) >= max_new_tokens:
-                result.tokens[b] = drafts[b].written
-            else:
+            result.tokens[b] = drafts[b].written
+            if token not in ends and len(drafts[b].written) < max_new_tokens:
                 going.append(i)
-        if len(going) < len(rows):
-            rows = [rows[i] for i in going]
-            if rows:
-                chosen = torch.tensor(going, device=device)
-                cache.batch_select_indices(chosen)
-                mask, place = mask[chosen], place[chosen]
-        first = False
+        if going and len(going) < len(under_way):
+            batch.select(going)
+        under_way = [under_way[i] for i in going]
     return result
 
 
