@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,6 +122,25 @@ def test_the_figures_are_those_of_the_plain_batch(nano: Nano, batch: Batch, chec
     assert any("visual" in name for name in found) == ("pixel_values" in batch["prompts"])
     for name, gradient in wanted.items():
         assert (gradient - found[name]).norm() <= 1e-4 * gradient.norm() + 1e-7, name
+
+
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "checkpointed"])
+def test_under_autocast_rounding_takes_them_no_farther_from_the_truth(
+    nano: Nano, batch: Batch, checkpointing: bool
+) -> None:
+    def figures(rows: Callable[..., Any], precision: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        model = model_of(nano, checkpointing=checkpointing)
+        if rows is shared:
+            install(model)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+            logps = rows(model, batch)[0] * batch["kept"]
+        return logps.detach(), torch.cat([g.flatten() for g in gradients(model, logps).values()])
+
+    truth = figures(plain, torch.float32)
+    low = figures(plain, torch.bfloat16), figures(shared, torch.bfloat16)
+    for right, rounded, ours in zip(truth, *low, strict=True):
+        assert (rounded - right).norm() > 0
+        assert (ours - right).norm() < 1.5 * (rounded - right).norm()
 
 
 @pytest.mark.parametrize(("n", "prompt", "width"), [(1, 1, 1), (3, 7, 4), (5, 40, 17)])

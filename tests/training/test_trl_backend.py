@@ -146,9 +146,12 @@ def test_the_engines_own_settings_have_the_last_word(tmp_path: Path) -> None:
 # ---- a run -----------------------------------------------------------------------------------------------------------
 
 
-def test_two_steps_leave_metrics_and_rollouts(nano: Nano, train: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])  # tests are in the one, the shipped configurations in the other
+def test_two_steps_leave_metrics_and_rollouts(
+    nano: Nano, train: Callable[..., Any], tmp_path: Path, precision: str
+) -> None:
     told: list[Any] = []
-    model = train(tmp_path, on_step=told.append)
+    model = train(tmp_path, on_step=told.append, precision=precision, gradient_checkpointing=precision == "bf16")
     metrics, rollouts = lines(tmp_path / "metrics.jsonl"), lines(tmp_path / "rollouts.jsonl")
     assert [(row["stage"], row["step"]) for row in metrics] == [("stage1", 1), ("stage1", 2)]
     assert told == metrics

@@ -139,13 +139,19 @@ def shared_prompt_attention(
         if group.prompt and query.device.type == "cpu" and not kwargs.get("dropout"):
             heads = module.num_key_value_groups
             kv = [repeat_kv(x, heads) for x in (*prompt[1:], *own[1:])]
-            output = PrefixAttention.apply(  # type: ignore[no-untyped-call]
-                own[0], *kv, kwargs["scaling"]
-            ).transpose(1, 2)
+            parts = _as_autocast(own[0], *kv)
+            output = PrefixAttention.apply(*parts, kwargs["scaling"]).transpose(1, 2)  # type: ignore[no-untyped-call]
         else:
             output = _masked(module, prompt, own, group, kwargs)
         outputs.append(output.flatten(0, 1)[None])
     return torch.cat(outputs, dim=1), None
+
+
+def _as_autocast(*tensors: Tensor) -> list[Tensor]:
+    """In the type that autocast gives to attention; it does not know the kernels that are called by name."""
+    kind = tensors[0].device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensors[0].dtype
+    return [x.to(dtype) for x in tensors]
 
 
 def _masked(
