@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tracer1.actions import (
     ACTIONS,
+    BEYOND,
     POINTING,
     TERMINAL,
     action_from_json,
@@ -77,8 +78,34 @@ def test_tools_are_any_name_and_end_by_finished() -> None:
 
 
 def test_pointing_and_terminal() -> None:
-    assert {"click", "left_double", "right_single", "long_press"} == POINTING
+    ours = {"click", "left_double", "right_single", "long_press"}
+    assert ours | {"middle_click", "triple_click", "hover", "select"} == POINTING
     assert {"finished", "call_user"} == TERMINAL
+
+
+def test_a_corpus_offers_what_it_has_beyond_its_platform() -> None:
+    assert "- hover(point): " in describe("web", "mind2web")
+    assert "- hover(" not in describe("web")
+    assert "- call_user(" in describe("mobile", "gui-odyssey")
+    assert {name for names in BEYOND.values() for name in names} <= set(ACTIONS)
+    hover = Action("hover", point=Point(0.5, 0.5))
+    validate(hover, "web", "mind2web")
+    with pytest.raises(ActionError, match="'hover' is unknown on web"):
+        validate(hover, "web")
+
+
+def test_an_element_stands_in_for_a_point() -> None:
+    validate(Action("click", element="a51"), "web")
+    with pytest.raises(ActionError, match="takes no 'element'"):
+        validate(Action("wait", element="a51"), "web")
+    with pytest.raises(ActionError, match="empty 'element'"):
+        validate(Action("click", element=""), "web")
+    assert same_action(Action("click", element="a51"), Action("click", element="a51"))
+    assert not same_action(Action("click", element="a52"), Action("click", element="a51"))
+    assert not same_action(Action("click", point=Point(0.5, 0.5)), Action("click", element="a51"))
+    chosen = Action("select", element="7", content="Two  adults")
+    assert same_action(Action("select", element="7", content="two adults"), chosen)
+    assert not same_action(Action("select", element="7", content="one adult"), chosen)
 
 
 @given(action=actions())

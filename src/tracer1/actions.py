@@ -2,7 +2,8 @@
 
 Names are UI-TARS' unified space (METHOD section 2). Points are fractions of the screenshot. A scroll's direction says
 where the new content comes from. On the platform ``tools`` an action is a tool's name with ``arguments``; once the tool
-has run, ``content`` holds its output.
+has run, ``content`` holds its output. What corpora hold and UI-TARS has no name for has rows of its own (``BEYOND``):
+nothing is rewritten into what it was not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from tracer1.coordinates import distance, inside
 from tracer1.errors import ActionError, DataError, FrameError
 from tracer1.types import FRACTION, Action, Box, Platform, Point
 
-Argument = Literal["point", "start_point", "end_point", "content", "key", "direction", "app_name", "arguments"]
+Argument = Literal[
+    "point", "start_point", "end_point", "content", "key", "direction", "app_name", "arguments", "element"
+]
 
 SCREENS: tuple[Platform, ...] = ("desktop", "mobile", "web")
 POINTERS: tuple[Platform, ...] = ("desktop", "web")  # platforms with a mouse and a keyboard
@@ -27,7 +30,7 @@ RADIUS = 0.14  # of the screen: how near a point must be to the recorded one whe
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """One row of the action space."""
+    """One row of the action space. No platforms: only for the corpora that ``BEYOND`` names."""
 
     name: str
     platforms: tuple[Platform, ...]
@@ -51,21 +54,43 @@ _TABLE = (
     ActionSpec("wait", SCREENS, (), (), "wait for the screen to change"),
     ActionSpec("finished", (*SCREENS, "tools"), (), ("content",), "end the task, with an answer if it asks for one"),
     ActionSpec("call_user", POINTERS, (), ("content",), "give up and ask the user for help"),
+    ActionSpec("middle_click", (), ("point",), (), "click an element with the middle button"),
+    ActionSpec("triple_click", (), ("point",), (), "click an element three times"),
+    ActionSpec("hover", (), ("point",), (), "move the pointer onto an element"),
+    ActionSpec("select", (), ("point", "content"), (), "choose an option of a list by its text"),
+    ActionSpec("press_appselect", (), (), (), "show the apps used last"),
+    ActionSpec("goto", (), ("content",), (), "go to a web address"),
+    ActionSpec("go_back", (), (), (), "go back to the page before"),
+    ActionSpec("go_forward", (), (), (), "go forward to the page after"),
+    ActionSpec("new_tab", (), (), (), "open a new tab"),
+    ActionSpec("tab_close", (), (), (), "close the tab"),
+    ActionSpec("tab_focus", (), ("content",), (), "go to another tab by its number"),
 )
 ACTIONS: Mapping[str, ActionSpec] = {spec.name: spec for spec in _TABLE}
+BEYOND: Mapping[str, tuple[str, ...]] = {  # by corpus: what is offered besides the platform's own actions
+    "agentnet": ("middle_click", "triple_click", "hover"),
+    "gui-odyssey": ("press_appselect", "call_user"),
+    "mind2web": ("hover", "select"),
+    "agenttrek": ("hover", "select", "goto", "go_back", "go_forward", "new_tab", "tab_close", "tab_focus"),
+}
 POINTING = frozenset(spec.name for spec in _TABLE if "point" in spec.required)
 TERMINAL = frozenset({"finished", "call_user"})
 
 _POINTS: tuple[Argument, ...] = ("point", "start_point", "end_point")
-_TEXTS: tuple[Argument, ...] = ("content", "key", "app_name")
+_TEXTS: tuple[Argument, ...] = ("content", "key", "app_name", "element")
 
 
-def describe(platform: Platform) -> str:
-    """The action space of ``platform`` for a prompt, one line per action: ``- drag(start_point, end_point): ...``."""
+def offered(platform: Platform, source: str = "") -> tuple[ActionSpec, ...]:
+    """The rows for ``platform``, and those that the corpus ``source`` has beyond them."""
+    beyond = BEYOND.get(source, ())
+    return tuple(spec for spec in _TABLE if platform in spec.platforms or spec.name in beyond)
+
+
+def describe(platform: Platform, source: str = "") -> str:
+    """The action space for a prompt, one line per action: ``- drag(start_point, end_point): ...``."""
     lines = [
         f"- {spec.name}({', '.join([*spec.required, *(f'{name}?' for name in spec.optional)])}): {spec.description}"
-        for spec in _TABLE
-        if platform in spec.platforms
+        for spec in offered(platform, source)
     ]
     if platform == "tools":
         lines.insert(0, '- the name of a tool (arguments): call it; give its arguments in the action\'s "arguments"')
@@ -77,24 +102,30 @@ def is_tool(action_type: str) -> bool:
     return action_type not in ACTIONS
 
 
-def validate(action: Action, platform: Platform) -> None:
-    """Raise ActionError, naming the argument, unless ``action`` is of ``platform`` and its arguments are in order."""
+def validate(action: Action, platform: Platform, source: str = "") -> None:
+    """Raise ActionError, naming the argument, unless ``action`` is of ``platform`` and its arguments are in order.
+
+    source: the corpus that it was recorded in, which may know more actions. An ``element`` stands in for the point.
+    """
     kind = action.action_type
-    spec = ACTIONS.get(kind)
-    if platform == "tools" and spec is None:
+    known = {spec.name: spec for spec in offered(platform, source)}
+    spec = known.get(kind)
+    if platform == "tools" and not spec and kind not in ACTIONS:
         spec = ActionSpec(kind, ("tools",), ("arguments",), ("content",), "")
-    if spec is None or platform not in spec.platforms:
-        known = ", ".join(other.name for other in _TABLE if platform in other.platforms)
-        raise ActionError(f"action '{kind}' is unknown on {platform}: use one of {known}")
+    if spec is None:
+        raise ActionError(f"action '{kind}' is unknown on {platform}: use one of {', '.join(known)}")
+    optional: tuple[Argument, ...] = spec.optional
+    if kind in POINTING:
+        optional = (*optional, "element")
     for name in ARGUMENTS:
         value = getattr(action, name)
-        if value is None and name in spec.required:
+        if value is None and name in spec.required and not (name == "point" and action.element is not None):
             raise ActionError(f"action '{kind}' lacks '{name}'")
-        if value is not None and name not in spec.required + spec.optional:
+        if value is not None and name not in spec.required + optional:
             raise ActionError(f"action '{kind}' takes no '{name}'")
         if name in _POINTS and value is not None:
             _check_point(value, f"action '{kind}': '{name}'")
-        if name in _TEXTS and name in spec.required and not value.strip(" "):
+        if name in _TEXTS and value is not None and name not in spec.optional and not value.strip(" "):
             raise ActionError(f"action '{kind}' has an empty '{name}'")
     if action.direction is not None and action.direction not in DIRECTIONS:
         raise ActionError(f"action '{kind}': 'direction' is {action.direction!r}; use one of {', '.join(DIRECTIONS)}")
@@ -175,7 +206,11 @@ def same_action(action: Action, recorded: Action, box: Box | None = None, radius
         return False
     kind = action.action_type
     if kind in POINTING:
-        return _hits(action.point, recorded.point, box, radius, kind)
+        if box is None and recorded.point is None and recorded.element is not None:
+            hit = action.element == recorded.element
+        else:
+            hit = _hits(action.point, recorded.point, box, radius, kind)
+        return hit and (recorded.content is None or _words(action.content) == _words(recorded.content))
     if kind == "drag":
         starts = _hits(action.start_point, recorded.start_point, box, radius, kind)
         return starts and _hits(action.end_point, recorded.end_point, None, radius, kind)
@@ -187,11 +222,11 @@ def same_action(action: Action, recorded: Action, box: Box | None = None, radius
         return recorded.direction is None or _words(action.direction) == _words(recorded.direction)
     if kind == "open_app":
         return _words(action.app_name) == _words(recorded.app_name)
-    if kind in TERMINAL:
+    if kind in TERMINAL or kind in ("goto", "tab_focus"):
         return recorded.content is None or _words(action.content) == _words(recorded.content)
     if is_tool(kind):
         return (action.arguments or {}) == (recorded.arguments or {})
-    return True  # wait, press_home, press_back
+    return True  # wait, press_home, press_back and others that take nothing
 
 
 def _hits(point: Point | None, recorded: Point | None, box: Box | None, radius: float, kind: str) -> bool:

@@ -354,6 +354,35 @@ def record(
             say(f"not kept: {task} seed {failed}: {why}")
 
 
+@data.command("convert")
+def convert_command(
+    source: Annotated[
+        str, typer.Argument(help="agentnet, androidcontrol, gui-odyssey, mind2web, agenttrek or mm-traj")
+    ],
+    raw: Annotated[Path, typer.Option(help="The folder with the files as they were published.")],
+    out: Annotated[Path, typer.Option(help="The episode store to make.")],
+    settings: Annotated[list[str] | None, typer.Argument(help="key=value: page=full, terminal=false, ...")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split, as the corpus names it.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many episodes.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; the output does not depend on them.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first damaged record.")] = False,
+) -> None:
+    """A corpus' raw files to episodes. Killed, it goes on where it was when started again.
+
+    Example: tracer1 data convert androidcontrol --raw downloads/android_control --out data/ac --workers 8
+    """
+    from tracer1.progress import progress
+    from tracer1.recipes.convert import convert, convert_settings, describer
+
+    asked = convert_settings(settings or [], split=split, limit=limit, strict=strict)
+    with progress(f"convert {source}") as tick:
+        made = convert(source, raw, out, asked, workers, tick, describer(asked))
+    typer.echo(f"{made['episodes']} episodes, {made['steps']} steps of {made['records']} records in {out}")
+    for reason, said in made["skipped"].items():
+        typer.echo(f"left out: {said['count']} x {reason}, first {said['first'][0]}")
+    typer.echo(f"what was read, changed and left out: {out}/conversion.json")
+
+
 @data.command()
 def windows(
     episodes: Annotated[Path, typer.Argument(help="An episode store.")],

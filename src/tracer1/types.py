@@ -57,6 +57,7 @@ class Action:
     direction: str | None = None  # scroll: where new content comes from
     app_name: str | None = None  # open_app
     arguments: Mapping[str, Any] | None = None  # tools
+    element: str | None = None  # the element's id in the screen's text, where a corpus has no pixels to point at
 
 
 @dataclass(frozen=True, slots=True)

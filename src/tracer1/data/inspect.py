@@ -27,7 +27,7 @@ from tracer1.coordinates import inside
 from tracer1.data import windows_file
 from tracer1.data.store import EPISODES, EpisodeStore, episode_from_json, episodes_file, json_lines, parse_json
 from tracer1.errors import ActionError, DataError
-from tracer1.types import Action, Box, Episode, EpisodeStep, Platform, Size, Step, Window
+from tracer1.types import Action, Box, Episode, EpisodeStep, Size, Step, Window
 
 Kind = Literal["episodes", "windows", "records"]
 SAMPLES = 3
@@ -199,7 +199,7 @@ def _episode_problems(episode: Episode, images: _Images) -> Iterator[str]:
         if not images.store.path(path).is_file():
             yield f"files[{i}]: {path}: no such file"
     for i, step in enumerate(episode.steps):
-        for problem in _step_problems(step, images, episode.platform):
+        for problem in _step_problems(step, images, episode):
             yield f"steps[{i}].{problem}"
         last = i == len(episode.steps) - 1
         if last and step.status != "done":
@@ -208,13 +208,13 @@ def _episode_problems(episode: Episode, images: _Images) -> Iterator[str]:
             yield f"steps[{i}].status: 'done' before the end"
 
 
-def _step_problems(step: EpisodeStep, images: _Images, platform: Platform) -> Iterator[str]:
+def _step_problems(step: EpisodeStep, images: _Images, episode: Episode) -> Iterator[str]:
     if not step.instruction.strip():
         yield "instruction: empty"
     if step.screenshot is not None:
         if problem := images.problem(step.screenshot, step.size):
             yield f"screenshot: {problem}"
-    elif platform != "tools" and step.text is None:
+    elif episode.platform != "tools" and step.text is None:
         yield "screenshot: null, and no text in its place"
     if step.elements is not None:
         try:
@@ -222,7 +222,7 @@ def _step_problems(step: EpisodeStep, images: _Images, platform: Platform) -> It
         except DataError as error:
             yield f"elements: {error}"
     try:
-        validate(step.action, platform)
+        validate(step.action, episode.platform, episode.source)
     except ActionError as error:
         yield f"action: {error}"
     yield from _box_problems(step.action, step.box)

@@ -19,13 +19,16 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar, get_args
+from typing import IO, TYPE_CHECKING, Any, TypeVar, get_args
 
 from tracer1.actions import action_from_json, action_to_json
 from tracer1.errors import DataError, SetupError
 from tracer1.types import Box, Element, Episode, EpisodeStep, Platform, Size, Status
+
+if TYPE_CHECKING:  # without Pillow, which only who opens images needs
+    from tracer1.data.images import Image
 
 EPISODES = "episodes.jsonl"
 
@@ -128,6 +131,17 @@ class EpisodeStore:
     def put_image(self, data: bytes) -> str:
         """Keep a PNG under the SHA-256 of its bytes; the same bytes are kept once. Returns the relative path."""
         return self._put(f"images/{hashlib.sha256(data).hexdigest()}.png", data)
+
+    def keep_image(self, image: Image, link: bool = False) -> str:
+        """Keep an image's bytes as they are; ``link``: as a hard link to its own file, where there can be one."""
+        relative = f"images/{hashlib.sha256(image.data).hexdigest()}{image.suffix}"
+        path = self.directory / relative
+        if link and image.path is not None and not path.exists():
+            with _naming(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # another file system, or one without hard links: the bytes are written instead
+                os.link(image.path.resolve(), path)
+        return self._put(relative, image.data)
 
     def put_elements(self, elements: Iterable[Element]) -> str:
         """Keep a screen's elements by content. Returns the relative path."""

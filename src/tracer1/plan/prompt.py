@@ -34,13 +34,14 @@ class PromptSpec:
         *,
         observation: str | None = None,
         files: Sequence[str] = (),
+        source: str = "",
     ) -> tuple[Message, ...]:
         """The chat messages that ask for a plan from step ``number`` (t+1, from 1) on.
 
         history: all past steps or the last ones; the last ``self.history`` are shown, numbered as in the episode.
         horizon: steps asked for, ``self.horizon`` if None.
         images: path or paths of what is seen, before the text. observation, files: tool use, what the last tool
-        returned and the task's other files.
+        returned and the task's other files. source: the corpus, which may offer actions beyond the platform's.
         """
         horizon = self.horizon if horizon is None else horizon
         parts: list[Message] = [
@@ -51,7 +52,7 @@ class PromptSpec:
         if not self.guide:
             return (user,)
         guide = self.guide.replace("{horizon}", str(horizon)).replace("{example}", render_plan(_EXAMPLES[platform]))
-        system = guide.replace("{actions}", describe(platform))
+        system = guide.replace("{actions}", describe(platform, source))
         return ({"role": "system", "content": [{"type": "text", "text": system}]}, user)
 
     def _case(

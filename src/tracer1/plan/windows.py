@@ -40,6 +40,7 @@ def episode_windows(episode: Episode, prompt: PromptSpec, history: int = 5, hori
                 images=images,
                 observation=None if on_screen or t == 0 else episode.steps[t - 1].observation,
                 files=() if on_screen else [path for path in episode.files if path not in pictures],
+                source=episode.source,
             ),
             images=images,
             reference=Reference(

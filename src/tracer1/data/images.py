@@ -1,0 +1,52 @@
+"""Images as files: what a header says, without decoding a pixel, and whether the bytes are whole."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image as Pillow
+
+from tracer1.errors import DataError
+from tracer1.types import Size
+
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp"}
+MAX_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of a raw corpus: its bytes as published, what its header says, and its file if it has one of its own."""
+
+    data: bytes
+    size: Size
+    suffix: str  # ".png"
+    path: Path | None = None
+
+
+def read_image(data: bytes, where: str, path: Path | None = None) -> Image:
+    """Check an image by its header and, where the format has them, its checksums; nothing is decoded.
+
+    Raises DataError, beginning with ``where``, for what is no image, is cut off or would decode to a bomb.
+    """
+    try:
+        with Pillow.open(io.BytesIO(data)) as image:
+            size, kind = image.size, image.format or ""
+            image.verify()
+    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
+        raise DataError(f"{where}: corrupt image ({type(error).__name__}: {error}); fetch the file again") from error
+    if kind not in SUFFIXES:
+        raise DataError(f"{where}: an image of the format {kind or 'unknown'}; use {', '.join(SUFFIXES)}")
+    return Image(data, size, SUFFIXES[kind], path)
+
+
+def read_image_file(path: Path, where: str = "") -> Image:
+    """``read_image`` of a file; DataError when it is missing or larger than MAX_BYTES."""
+    where = where or str(path)
+    try:
+        if (length := path.stat().st_size) > MAX_BYTES:
+            raise DataError(f"{where}: an image of {length >> 20} MB; {MAX_BYTES >> 20} are read at most")
+        return read_image(path.read_bytes(), where, path)
+    except OSError as error:
+        raise DataError(f"{where}: cannot be read: {error.strerror}") from error
