@@ -372,11 +372,12 @@ def convert_command(
     Example: tracer1 data convert androidcontrol --raw downloads/android_control --out data/ac --workers 8
     """
     from tracer1.progress import progress
-    from tracer1.recipes.convert import convert, convert_settings, describer
+    from tracer1.recipes.convert import convert, convert_settings
+    from tracer1.recipes.describe import describer
 
     asked = convert_settings(settings or [], split=split, limit=limit, strict=strict)
     with progress(f"convert {source}") as tick:
-        made = convert(source, raw, out, asked, workers, tick, describer(asked))
+        made = convert(source, raw, out, asked, workers, tick, describer(asked.abstractions))
     typer.echo(f"{made['episodes']} episodes, {made['steps']} steps of {made['records']} records in {out}")
     for reason, said in made["skipped"].items():
         typer.echo(f"left out: {said['count']} x {reason}, first {said['first'][0]}")
