@@ -82,7 +82,7 @@ def _planner(settings: ModelSettings) -> tuple[Planner, CheckItem]:
         detail = f"{settings.path}: no such folder, and not in the Hugging Face cache; {instead}"
         return unknown, CheckItem("model", False, detail, remedy)
     try:
-        chosen = getattr(transformers, _tokenizer_class(folder))
+        chosen = getattr(transformers, tokenizer_class(folder))
         tokenizer = chosen.from_pretrained(folder, local_files_only=True)
         vision = _vision(folder, settings)
     except (OSError, ValueError) as error:
@@ -109,19 +109,18 @@ def _folder(path: str) -> Path | None:
         return None
 
 
-def _tokenizer_class(folder: Path) -> str:
-    """The class of transformers that reads a folder's tokenizer.
+def tokenizer_class(folder: Path) -> str:
+    """The name of the class of transformers that reads the tokenizer in a model's folder.
 
-    That of a Qwen3-VL is named as ``AutoTokenizer`` would find it, which takes seconds to import torch.
+    For a Qwen3-VL it is the one that ``AutoTokenizer`` would choose, which imports torch to find it; for any other
+    folder, or one that cannot be read, it is ``AutoTokenizer``.
     """
-    told: list[str | None] = []
-    for file, key in (("config.json", "model_type"), ("tokenizer_config.json", "tokenizer_class")):
-        try:
-            told.append(json.loads((folder / file).read_text(encoding="utf-8")).get(key))
-        except (OSError, ValueError, AttributeError):  # AutoTokenizer says what is wrong
-            return "AutoTokenizer"
-    family, name = told
-    return name if family in QWEN3_VL and name in QWEN3_VL_TOKENIZERS else "AutoTokenizer"
+    files = (("config.json", "model_type"), ("tokenizer_config.json", "tokenizer_class"))
+    try:
+        family, name = (json.loads((folder / file).read_text(encoding="utf-8"))[key] for file, key in files)
+    except (OSError, ValueError, TypeError, KeyError):  # AutoTokenizer copes, or says what is wrong
+        return "AutoTokenizer"
+    return str(name) if family in QWEN3_VL and name in QWEN3_VL_TOKENIZERS else "AutoTokenizer"
 
 
 def _vision(folder: Path, settings: ModelSettings) -> Vision:
