@@ -60,6 +60,14 @@ def test_an_episodes_page_tells_all_of_it(store: EpisodeStore, episode: Episode,
     assert [p.name for p in tmp_path.glob("*.html")] == ["page.html"]
 
 
+def test_a_store_that_is_here_has_a_name(
+    store: EpisodeStore, episode: Episode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(episode)
+    monkeypatch.chdir(store.directory)
+    assert "<h1>episodes</h1>" in render_page(inspect_path("."))
+
+
 def test_a_windows_page_has_prompt_reference_and_first_action(
     store: EpisodeStore, episode: Episode, tmp_path: Path
 ) -> None:

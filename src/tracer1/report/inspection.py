@@ -14,7 +14,7 @@ from typing import Any
 
 from tracer1.actions import is_tool
 from tracer1.data.inspection import Inspection, Opener, Sample, kind_of_field, ranked
-from tracer1.data.store import write_atomic
+from tracer1.data.store import EPISODES, write_atomic
 from tracer1.errors import DataError
 from tracer1.report.frame import script, template
 from tracer1.report.overlay import Overlay, overlay
@@ -100,7 +100,7 @@ def render_page(found: Inspection) -> str:
     conversion = found.conversion
     return template("inspection.html").render(
         found=found,
-        name=found.path.parent.name if found.path.name == "episodes.jsonl" else found.path.name,
+        name=_name(found.path.resolve()),
         counts=[_bars(title, counter) for title, counter in found.counts.items()],
         facts=conversion.facts if conversion else (),
         skipped=conversion.skipped if conversion else (),
@@ -110,6 +110,10 @@ def render_page(found: Inspection) -> str:
         filters=filters,
         filters_hash=filters_hash,
     )
+
+
+def _name(path: Path) -> str:
+    return path.parent.name if path.name == EPISODES else path.name
 
 
 def _bars(title: str, counter: Counter[str]) -> Bars:
