@@ -128,6 +128,13 @@ class EpisodeStore:
             raise DataError(f"{self.directory}: {relative!r} lies outside the episode store; use a path relative to it")
         return self.directory / path
 
+    def read(self, relative: str) -> bytes:
+        """The bytes of the file that a record names; OSError when it cannot be read, DataError as in ``path``."""
+        try:
+            return self.path(relative).read_bytes()
+        except ValueError as error:  # a NUL, or a lone surrogate
+            raise DataError(f"{relative!r} is no file's name: {error}") from error
+
     def put_image(self, data: bytes) -> str:
         """Keep a PNG under the SHA-256 of its bytes; the same bytes are kept once. Returns the relative path."""
         return self._put(f"images/{hashlib.sha256(data).hexdigest()}.png", data)
@@ -177,12 +184,19 @@ class EpisodeStore:
 def load_elements(path: Path | str) -> tuple[Element, ...]:
     """Read one file of elements; DataError names the file, the item and the field."""
     try:
-        items = parse_json(Path(path).read_bytes())
+        data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_elements(data, str(path))
+
+
+def parse_elements(data: bytes, where: str) -> tuple[Element, ...]:
+    """Read the bytes of a file of elements; ``where`` begins every DataError."""
+    try:
+        items = parse_json(data)
     except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
-    return tuple(element_from_json(item, f"{path} item {i}") for i, item in enumerate(_list(items, str(path))))
+        raise DataError(f"{where}: not JSON: {error}") from error
+    return tuple(element_from_json(item, f"{where} item {i}") for i, item in enumerate(_list(items, where)))
 
 
 def _mend(handle: IO[bytes], path: Path) -> int:
