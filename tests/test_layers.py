@@ -71,6 +71,8 @@ ADAPTERS = {
     "rapidocr": {"tools/ocr.py"},
     "openai": {"models/endpoint.py"},
     "pyarrow": {"data/windows_file.py"},
+    "google": {"data/containers/tfexample.py", "data/containers/android_accessibility.py"},
+    "google_crc32c": {"data/containers/tfrecord.py"},
 }
 
 
