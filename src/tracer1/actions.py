@@ -115,12 +115,13 @@ def action_to_json(action: Action) -> dict[str, Any]:
     record: dict[str, Any] = {"action_type": action.action_type}
     for name in ARGUMENTS:
         value = getattr(action, name)
+        if value is None:
+            continue
         if isinstance(value, Point):
             if value.frame != FRACTION:
                 raise FrameError(f"'{name}' is in the frame {value.frame.name}: convert it to fractions before writing")
             value = [value.x, value.y]
-        if value is not None:
-            record[name] = dict(value) if isinstance(value, Mapping) else value
+        record[name] = dict(value) if isinstance(value, Mapping) else value
     return record
 
 
