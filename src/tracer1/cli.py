@@ -392,14 +392,18 @@ def windows(
     history: Annotated[int, typer.Option(help="K: past steps in the prompt.")] = 5,
     prompt: Annotated[str, typer.Option(help="The prompt's version: full-1 or brief-1.")] = "full-1",
 ) -> None:
-    """Training instances: every step with its continuation.
+    """Training instances: every step with its continuation, and a dataset card beside them.
 
     Example: tracer1 data windows data/episodes --horizon 5 --history 5 --out data/train.parquet
     """
+    from tracer1.progress import progress
     from tracer1.recipes.windows import make_windows
 
-    made = make_windows(episodes, out, horizon, history, prompt)
+    with progress("windows") as tick:
+        made = make_windows(episodes, out, horizon, history, prompt, progress=tick)
     typer.echo(f"{made.windows} windows of {made.episodes} episodes in {out}")
+    if made.card is None:
+        say(f"the README.md in {out.parent} is not ours and stays as it is")
 
 
 @data.command()

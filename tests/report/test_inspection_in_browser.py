@@ -115,7 +115,11 @@ def test_the_ring_stands_on_the_pixel_that_was_clicked(
     assert ring is not None
     page.locator(".mark-over").evaluate("(over) => { over.style.visibility = 'hidden'; }")
     drawn = Image.open(io.BytesIO(page.locator(".shot").screenshot())).convert("RGB")
-    blue = [divmod(i, drawn.width) for i, (r, g, b) in enumerate(drawn.get_flattened_data()) if b > 150 and r < 90 and g < 90]
+    blue = [
+        divmod(i, drawn.width)
+        for i, (r, g, b) in enumerate(drawn.get_flattened_data())
+        if b > 150 and r < 90 and g < 90
+    ]
     dot = [sum(axis) / len(blue) + 0.5 for axis in zip(*blue, strict=True)]
     middle = (ring["y"] + ring["height"] / 2 - whole["y"], ring["x"] + ring["width"] / 2 - whole["x"])
     assert dot == pytest.approx(middle, abs=1)

@@ -23,6 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, get_args
 
+from pydantic_core import from_json
+
 from tracer1.actions import action_from_json, action_to_json
 from tracer1.errors import DataError, SetupError
 from tracer1.types import Box, Element, Episode, EpisodeStep, Platform, Size, Status
@@ -109,7 +111,10 @@ def parse_json(text: str | bytes) -> Any:
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is not a JSON number")
 
-    return json.loads(text, parse_constant=refuse)
+    try:
+        return from_json(text, allow_inf_nan=False)  # three times as fast as the standard library,
+    except ValueError:
+        return json.loads(text, parse_constant=refuse)  # which has the last word, and says what is wrong
 
 
 # ---- the store -------------------------------------------------------------------------------------------------------
@@ -231,6 +236,12 @@ def read_episodes(directory: Path | str) -> Iterator[Episode]:
         yield episode_from_json(record, f"{path} line {number}")
 
 
+def count_lines(directory: Path | str) -> int:
+    """The number of lines of a store's ``episodes.jsonl``, without reading what they hold."""
+    with episodes_file(directory).open("rb") as handle:
+        return sum(block.count(b"\n") for block in iter(lambda: handle.read(1 << 20), b""))
+
+
 def write_episodes(directory: Path | str, episodes: Iterable[Episode]) -> int:
     """Write a store's whole ``episodes.jsonl``, streaming; it replaces the old one at the end or not at all.
 
@@ -314,23 +325,23 @@ def _present(optional: Mapping[str, Any]) -> dict[str, Any]:
 # ---- records from JSON -----------------------------------------------------------------------------------------------
 
 _EPISODE = ("episode_id", "source", "platform", "goal", "split", "steps")
-_EPISODE_OPTIONAL = ("files", "answer", "labels")
+_EPISODE_KNOWN = dict.fromkeys((*_EPISODE, "files", "answer", "labels"))  # a set that keeps its order
 _STEP = ("screenshot", "size", "abstraction", "instruction", "action", "box", "observation", "status")
-_STEP_OPTIONAL = ("elements", "thought", "labels", "text")
-_ELEMENT = ("role", "name", "box", "focused", "bears_text")
+_STEP_KNOWN = dict.fromkeys((*_STEP, "elements", "thought", "labels", "text"))
+_ELEMENT = dict.fromkeys(("role", "name", "box", "focused", "bears_text"))
+_PLATFORMS, _STATUSES = get_args(Platform), get_args(Status)
 
 
 def episode_from_json(record: Any, where: str = "episode") -> Episode:
     """Read one record, strictly; ``where`` (file and line) begins every DataError."""
-    r = _record(record, where, _EPISODE, _EPISODE_OPTIONAL)
-    steps = _list(r["steps"], f"{where}: steps")
+    r = _record(record, where, _EPISODE, _EPISODE_KNOWN)
     return Episode(
         episode_id=_text(r["episode_id"], f"{where}: episode_id"),
         source=_text(r["source"], f"{where}: source"),
-        platform=_one_of(r["platform"], get_args(Platform), f"{where}: platform"),
+        platform=_one_of(r["platform"], _PLATFORMS, f"{where}: platform"),
         goal=_text(r["goal"], f"{where}: goal"),
         split=_text(r["split"], f"{where}: split"),
-        steps=tuple(_step_from_json(step, f"{where}: steps[{i}]") for i, step in enumerate(steps)),
+        steps=_steps(_list(r["steps"], f"{where}: steps"), f"{where}: steps"),
         files=tuple(
             _text(f, f"{where}: files[{i}]") for i, f in enumerate(_list(r.get("files", []), f"{where}: files"))
         ),
@@ -339,27 +350,38 @@ def episode_from_json(record: Any, where: str = "episode") -> Episode:
     )
 
 
-def _step_from_json(record: Any, where: str) -> EpisodeStep:
-    r = _record(record, where, _STEP, _STEP_OPTIONAL)
+def _steps(records: list[Any], where: str) -> tuple[EpisodeStep, ...]:
+    steps: list[EpisodeStep] = []
+    try:
+        for record in records:
+            steps.append(_step_from_json(record))  # noqa: PERF401 - its length says which one is wrong
+    except DataError as error:
+        raise DataError(f"{where}[{len(steps)}]{error}") from error
+    return tuple(steps)
+
+
+def _step_from_json(record: Any) -> EpisodeStep:
+    # Millions are read: where a step stands is put before an error once there is one.
+    r = _record(record, "", _STEP, _STEP_KNOWN)
     return EpisodeStep(
-        screenshot=_or_none(_text, r["screenshot"], f"{where}.screenshot"),
-        size=_size(r["size"], f"{where}.size"),
-        abstraction=_text(r["abstraction"], f"{where}.abstraction"),
-        instruction=_text(r["instruction"], f"{where}.instruction"),
-        action=action_from_json(r["action"], f"{where}.action"),
-        box=_or_none(_box, r["box"], f"{where}.box"),
-        observation=_or_none(_text, r["observation"], f"{where}.observation"),
-        status=_one_of(r["status"], get_args(Status), f"{where}.status"),
-        elements=_or_none(_text, r.get("elements"), f"{where}.elements"),
-        thought=_or_none(_text, r.get("thought"), f"{where}.thought"),
-        labels=_labels(r.get("labels", {}), f"{where}.labels"),
-        text=_or_none(_text, r.get("text"), f"{where}.text"),
+        screenshot=_or_none(_text, r["screenshot"], ".screenshot"),
+        size=_size(r["size"], ".size"),
+        abstraction=_text(r["abstraction"], ".abstraction"),
+        instruction=_text(r["instruction"], ".instruction"),
+        action=action_from_json(r["action"], ".action"),
+        box=_or_none(_box, r["box"], ".box"),
+        observation=_or_none(_text, r["observation"], ".observation"),
+        status=_one_of(r["status"], _STATUSES, ".status"),
+        elements=_or_none(_text, r.get("elements"), ".elements"),
+        thought=_or_none(_text, r.get("thought"), ".thought"),
+        labels=_labels(r.get("labels", {}), ".labels"),
+        text=_or_none(_text, r.get("text"), ".text"),
     )
 
 
 def element_from_json(record: Any, where: str = "element") -> Element:
     """Read one Element, strictly; ``where`` begins every DataError."""
-    r = _record(record, where, _ELEMENT, ())
+    r = _record(record, where, _ELEMENT, _ELEMENT)
     return Element(
         role=_text(r["role"], f"{where}: role"),
         name=_text(r["name"], f"{where}: name"),
@@ -369,15 +391,15 @@ def element_from_json(record: Any, where: str = "element") -> Element:
     )
 
 
-def _record(value: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+def _record(value: Any, where: str, required: Iterable[str], known: Mapping[str, None]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _wrong(where, "a JSON object", value)
     for key in required:
         if key not in value:
             raise DataError(f"{where}: {key} is missing; add it (null where there is none)")
     for key in value:
-        if key not in required and key not in optional:
-            raise DataError(f"{where}: unknown key {key!r}; known are {', '.join((*required, *optional))}")
+        if key not in known:
+            raise DataError(f"{where}: unknown key {key!r}; known are {', '.join(known)}")
     return value
 
 
@@ -405,7 +427,7 @@ def _list(value: Any, where: str) -> list[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _size(value: Any, where: str) -> Size:
