@@ -274,7 +274,7 @@ def evaluate(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="env, grpo-step, plan-act or reward")],
+    name: Annotated[str, typer.Argument(help="data, env, grpo-step, plan-act or reward")],
     run: Annotated[str, typer.Option(help="plan-act: a finished run, whose planner and data are used.")] = "runs/demo",
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
 ) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tracer1.recipes.bench_data import bench_data
 from tracer1.recipes.bench_env import bench_env
 from tracer1.recipes.bench_grpo import bench_grpo
 from tracer1.recipes.bench_plan import bench_plan_act
 from tracer1.recipes.bench_reward import bench_reward
 
 BENCHES: dict[str, Callable[[str], Iterator[dict[str, Any]]]] = {
+    "data": lambda run: bench_data(),
     "env": lambda run: iter([bench_env()]),
     "grpo-step": lambda run: bench_grpo(),
     "plan-act": bench_plan_act,
