@@ -40,6 +40,7 @@ FILES = {  # with the folder of their screenshots
     "agentnet_win_mac_18k.jsonl": "win_mac_images",
     "example.jsonl": "images",  # the sample in the publisher's repository
 }
+ZIPS = ("images-full.zip", "images.zip")  # the first is made of the second and its parts
 META = "meta_data_merged.jsonl"
 SHARE = 16 << 20  # bytes of a part
 SYSTEMS = {"Windows": "windows", "Darwin": "macos", "Ubuntu": "ubuntu"}  # by the whole name: "Darwin" holds "win"
@@ -85,7 +86,6 @@ class AgentNet:
         self.raw = raw
         self.settings = settings
         self._meta: dict[str, Mapping[str, Any]] | None = None
-        self._images: dict[str, Mapping[str, Image]] = {}
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 
@@ -97,8 +97,8 @@ class AgentNet:
         for file in files:
             size = file.stat().st_size
             parts += (
-                Part(f"{file.stem}-{number:04d}", file, start, min(start + SHARE, size))
-                for number, start in enumerate(range(0, max(size, 1), SHARE))
+                Part(f"{file.stem}-{nth:04d}", file, start, min(start + SHARE, size))
+                for nth, start in enumerate(range(0, max(size, 1), SHARE))
             )
         return parts
 
@@ -106,7 +106,7 @@ class AgentNet:
         if part.file.name == META:
             yield from (row for row in self._meta_rows() if isinstance(row, Note))
             return
-        images = self._screenshots(FILES[part.file.name])
+        images = self._screenshots(self.raw / FILES[part.file.name])
         for offset, value in json_lines_between(part.file, part.start, part.stop or part.file.stat().st_size):
             where = f"{part.file.name} byte {offset}"
             if isinstance(value, Damaged):
@@ -114,10 +114,13 @@ class AgentNet:
             else:
                 yield Record(where, value, images)
 
-    def _screenshots(self, folder: str) -> Mapping[str, Image]:
-        if folder not in self._images:
-            self._images[folder] = Pictures(self.raw / folder)
-        return self._images[folder]
+    def _screenshots(self, folder: Path) -> Mapping[str, Image]:
+        """Those of a folder: as files if there are any, else in its zip."""
+        if next(folder.rglob("*.png"), None) is None:
+            for name in ZIPS:
+                if (folder / name).is_file():
+                    return Pictures(folder / name)
+        return Pictures(folder)
 
     def _meta_rows(self) -> Iterator[tuple[str, Mapping[str, Any]] | Note]:
         for offset, value in json_lines_between(self.raw / META, 0, (self.raw / META).stat().st_size):

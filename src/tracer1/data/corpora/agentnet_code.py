@@ -3,15 +3,16 @@
     pyautogui.moveTo(x=0.5, y=0.5)      scroll down at the middle of the screen
     pyautogui.scroll(-3)
 
-A call that the table does not know, or knows without such an argument, is well recorded and has no name in the action
-space: it is left out and noted. What cannot be read at all raises Unusable.
+Code with a call that the table does not know, or knows without such an argument, is well recorded and has no name in
+the action space: all of it is left out and noted, for a click between keyDown and keyUp is not that click. What cannot
+be read at all raises Unusable.
 """
 
 from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,22 +82,37 @@ class _Call:
         return self.function.partition(".")[2]
 
 
+class _NoSuchAction(Exception):
+    pass
+
+
 def read_code(code: str, where: str, notes: list[Note]) -> list[Coded]:
     """The actions of one step in order; what is changed or left out is added to ``notes``.
 
     moveTo is part of what follows it (a drag, scrolls, a click without a place) and else an action of its own, hover.
     """
+    noted: list[Note] = []
+    try:
+        found = _actions(_calls(code, where), where, noted)
+    except _NoSuchAction as error:
+        notes.append(Note("dropped", "no such action", where, str(error)))
+        return []
+    notes += noted
+    return found
+
+
+def _actions(calls: Iterable[_Call], where: str, notes: list[Note]) -> list[Coded]:
     found: list[Coded] = []
     pointer: Point | None = None  # where the pointer is, as far as this code tells
     moved: Point | None = None  # where it was moved for nothing yet
     wrote = False  # the call before was write
-    for call in _calls(code, where, notes):
+    for call in calls:
         name, place = call.name, _place(call, where, notes)
         if moved is not None and not (name == "dragTo" or (place is None and name in {*POINTED, *SCROLLS})):
             found.append(Coded(Action("hover", point=moved)))
         moved = place if name == "moveTo" else None
         if name == "dragTo":
-            found += _drag(call, pointer, place, where, notes)
+            found.append(_drag(call, pointer, place, where))
         pointer = place or pointer
         if name in POINTED or name == "moveTo":
             if pointer is None:
@@ -120,7 +136,7 @@ def read_code(code: str, where: str, notes: list[Note]) -> list[Coded]:
             seconds = number(call.arguments.get("seconds"))
             found.append(Coded(Action("wait"), {} if seconds is None else {"seconds": seconds}))
         elif name == "terminate":
-            found += _end(call, where, notes)
+            found.append(_end(call))
         wrote = name == "write"
     if moved is not None:
         found.append(Coded(Action("hover", point=moved)))
@@ -130,7 +146,7 @@ def read_code(code: str, where: str, notes: list[Note]) -> list[Coded]:
 # ---- calls -----------------------------------------------------------------------------------------------------------
 
 
-def _calls(code: str, where: str, notes: list[Note]) -> Iterator[_Call]:
+def _calls(code: str, where: str) -> Iterator[_Call]:
     for node in _statements(code, where):
         call = node.value if isinstance(node, ast.Expr) else None
         if not isinstance(call, ast.Call):
@@ -140,8 +156,7 @@ def _calls(code: str, where: str, notes: list[Note]) -> Iterator[_Call]:
             function = f"{call.func.value.id}.{call.func.attr}"
         parameters = PARAMETERS.get(function)
         if parameters is None:
-            notes.append(Note("dropped", "no such action", where, shown(function or code)))
-            continue
+            raise _NoSuchAction(shown(function or code))
         try:
             positional = [ast.literal_eval(value) for value in call.args]
             arguments = {str(pair.arg): ast.literal_eval(pair.value) for pair in call.keywords}
@@ -152,8 +167,7 @@ def _calls(code: str, where: str, notes: list[Note]) -> Iterator[_Call]:
         given = dict(zip(parameters, positional, strict=False))
         unknown = [*positional[len(parameters) :], *(name for name in arguments if name not in parameters)]
         if unknown or given.keys() & arguments.keys():
-            notes.append(Note("dropped", "no such action", where, f"{function} with {shown([*unknown, *given][0])}"))
-            continue
+            raise _NoSuchAction(f"{function} with {shown([*unknown, *given][0])}")
         yield _Call(function, given | arguments)
 
 
@@ -183,13 +197,12 @@ def _place(call: _Call, where: str, notes: list[Note]) -> Point | None:
 # ---- actions ---------------------------------------------------------------------------------------------------------
 
 
-def _drag(call: _Call, start: Point | None, end: Point | None, where: str, notes: list[Note]) -> Iterator[Coded]:
+def _drag(call: _Call, start: Point | None, end: Point | None, where: str) -> Coded:
     if start is None or end is None:
         raise Unusable(Note("damaged", "no usable point", where, "dragTo without its start or its end"))
     if (button := call.arguments.get("button", "left")) != "left":
-        notes.append(Note("dropped", "no such action", where, f"dragTo with {shown(button)}"))
-    else:
-        yield Coded(Action("drag", start_point=start, end_point=end))
+        raise _NoSuchAction(f"dragTo with {shown(button)}")
+    return Coded(Action("drag", start_point=start, end_point=end))
 
 
 def _scroll(call: _Call, point: Point | None, where: str, notes: list[Note]) -> Iterator[Coded]:
@@ -206,13 +219,15 @@ def _write(call: _Call, where: str, notes: list[Note]) -> Iterator[Coded]:
     message = call.arguments.get("message")
     if not isinstance(message, str):
         raise _unreadable(where, "write without a text")
+    if not message.strip(" ") and len(message) > MAX_PRESSES:
+        raise _unreadable(where, f"{len(message)} blanks")
     if not message:
         notes.append(Note("dropped", "empty text", where))
     elif message.strip(" "):
         yield Coded(Action("type", content=message))
     else:
         notes.append(Note("changed", "blanks typed as keys", where, f"{len(message)} of them"))
-        yield from (Coded(Action("hotkey", key="space")) for _ in message[:MAX_PRESSES])
+        yield from (Coded(Action("hotkey", key="space")) for _ in message)
 
 
 def _submitted(action: Action, where: str, notes: list[Note]) -> Action:
@@ -220,13 +235,12 @@ def _submitted(action: Action, where: str, notes: list[Note]) -> Action:
     return replace(action, content=f"{action.content}\n")
 
 
-def _end(call: _Call, where: str, notes: list[Note]) -> Iterator[Coded]:
+def _end(call: _Call) -> Coded:
     status = call.arguments.get("status", "success")
     kind = ENDS.get(status) if isinstance(status, str) else None
     if kind is None:
-        notes.append(Note("dropped", "no such action", where, f"terminate with {shown(status)}"))
-    else:
-        yield Coded(Action(kind))
+        raise _NoSuchAction(f"terminate with {shown(status)}")
+    return Coded(Action(kind))
 
 
 def _pressed(call: _Call, where: str, notes: list[Note]) -> list[str]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 from tracer1.actions import BEYOND, TERMINAL
 from tracer1.coordinates import convert
+from tracer1.data.containers.images import open_images
 from tracer1.data.corpora.corpus import ConvertSettings, Note, Unusable, read_field
-from tracer1.data.images import Image, read_image_file
+from tracer1.data.images import Image, read_image
 from tracer1.errors import DataError
 from tracer1.types import FRACTION, Action, EpisodeStep, Frame, Point
 
@@ -104,21 +106,20 @@ def on_screen(x: object, y: object, frame: Frame, where: str, notes: list[Note])
 
 
 class Pictures(Mapping[str, Image]):
-    """The images in a folder and in those right below it, by file name, each read when it is asked for."""
+    """The images in a folder or a zip by file name, each read when it is asked for. Closed with its last user."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folders = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._source = open_images(place)
+        finalize(self, self._source.close)  # records hold it for as long as they are read
 
     def __getitem__(self, name: str) -> Image:
         if not is_plain(name):
             raise DataError(f"{shown(name)} is no plain file name")
-        path = next((path for folder in self._folders if (path := folder / name).is_file()), None)
-        if path is None:
-            raise DataError(f"{self._folders[0] / name}: no such file")
-        return read_image_file(path)
+        return read_image(self._source.read(name), f"{self._place}: {name}", self._source.path(name))
 
     def __iter__(self) -> Iterator[str]:
-        return (path.name for folder in self._folders for path in folder.iterdir() if path.is_file())
+        return iter(self._source.names())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -152,10 +153,11 @@ def finish(
     """
     kept: list[EpisodeStep] = []
     opened: dict[str, Image] = {}
-    for i, draft in enumerate(drafts):
-        later = [other.step.action.action_type for other in drafts[i + 1 :]]
-        if draft.step.action.action_type in TERMINAL and later:
-            reason = "ended twice" if TERMINAL.issuperset(later) else "ended before the end"
+    ends = [draft.step.action.action_type in TERMINAL for draft in drafts]
+    working = max((i for i, is_end in enumerate(ends) if not is_end), default=-1)  # the last step that does something
+    for i, (draft, is_end) in enumerate(zip(drafts, ends, strict=True)):
+        if is_end and i < len(drafts) - 1:
+            reason = "ended before the end" if i < working else "ended twice"
             notes.append(Note("dropped", reason, draft.where, draft.step.action.action_type))
             continue
         name = draft.step.screenshot or ""
