@@ -55,7 +55,7 @@ EPISODES: dict[str, Sequence[tuple[str, Any]]] = {  # by id: (action, info) of t
     "1020": [("SCROLL", [[1, 2]]), DONE],
     "1021": [("TEXT", ["a"]), DONE],
     "1022": [TAP, DONE],  # no instruction
-    "1023": [TAP, TAP, DONE],  # numbered out of order
+    "1023": [TAP, TAP, DONE],  # numbered out of order, and fewer than said
 }
 UNUSABLE = ("1009", "1016", "1017", "1018", "1019", "1020", "1021")
 TEST = ("1003", "1012")
@@ -157,6 +157,7 @@ def _bend(record: dict[str, Any]) -> None:
             record["task_info"]["instruction"] = " "
         case "1023":
             steps[0]["step"], steps[1]["step"] = 1, 0
+            record["step_length"] = 7
 
 
 def png(name: str, size: tuple[int, int] = SIZE) -> bytes:

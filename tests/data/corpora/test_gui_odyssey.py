@@ -233,9 +233,10 @@ def test_screenshots_a_folder_deeper_and_on_their_side(episodes: dict[str, Episo
     assert {step.size for step in episodes["1015"].steps} == {fixture.TABLET}
 
 
-def test_numbers_out_of_order_are_noted(episodes: dict[str, Episode], made: dict[str, Any]) -> None:
+def test_numbers_that_do_not_fit_the_steps_are_noted(episodes: dict[str, Episode], made: dict[str, Any]) -> None:
     assert len(episodes["1023"].steps) == 3
-    assert reasons(made, "changed")["steps numbered out of order"] == 1
+    changed = reasons(made, "changed")
+    assert (changed["steps numbered out of order"], changed["not as many steps as step_length"]) == (1, 1)
 
 
 def test_damage_is_counted_by_name(episodes: dict[str, Episode], made: dict[str, Any]) -> None:
@@ -251,6 +252,8 @@ def test_damage_is_counted_by_name(episodes: dict[str, Episode], made: dict[str,
         "point off the screen": 1,
     }
     assert first(made, "damaged", "nested too deep") == "annotations/2000.json"
+    no_file = "annotations/1016.json: steps[1]: screenshots: no file '1016_1.png'"
+    assert first(made, "damaged", "no usable screenshot") == no_file  # the same wherever the corpus lies
 
 
 def test_strict_stops_at_damage(raw: Path, tmp_path: Path) -> None:

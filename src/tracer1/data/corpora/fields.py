@@ -7,6 +7,7 @@ only has no name in the action space, does nothing or was asked to be left out c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -116,7 +117,10 @@ class Pictures(Mapping[str, Image]):
     def __getitem__(self, name: str) -> Image:
         if not is_plain(name):
             raise DataError(f"{shown(name)} is no plain file name")
-        return read_image(self._source.read(name), f"{self._place}: {name}", self._source.path(name))
+        try:
+            return read_image(self._source.read(name), f"{self._place}: {name}", self._source.path(name))
+        except DataError as error:  # what is said of a corpus is the same wherever it lies
+            raise DataError(str(error).replace(f"{self._place.parent}{os.sep}", "")) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._source.names())

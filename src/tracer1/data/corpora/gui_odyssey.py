@@ -122,6 +122,8 @@ class GuiOdyssey:
         split = self._split(episode_id, where, notes)
         if out_of_order(steps, "step"):
             notes.append(Note("changed", "steps numbered out of order", f"{where}: steps", "taken in the file's order"))
+        if (said := number(data.get("step_length"))) is not None and said != len(steps):
+            notes.append(Note("changed", "not as many steps as step_length", f"{where}: steps", f"{len(steps)}"))
         drafts: list[Draft] = []
         selecting = False  # since a long press there were only scrolls
         for i, step in enumerate(steps):
