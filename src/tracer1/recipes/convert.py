@@ -86,7 +86,7 @@ def convert(
     files = sorted({part.file for part in parts})
     task = {
         "source": source,
-        "files": [[_relative(file, raw), file.stat().st_size] for file in files],
+        "files": [[_relative(file, raw), _bytes(file)] for file in files],
         "settings": asdict(settings),
         "describe": describe.name if describe else None,
         "batch": batch,
@@ -103,7 +103,7 @@ def convert(
         sums = list(pool.map(_checksum, files))
     result = _summary(kind, settings, total) | {
         "files": [
-            {"file": _relative(file, raw), "bytes": file.stat().st_size, "sha256": checksum}
+            {"file": _relative(file, raw), "bytes": _bytes(file), "sha256": checksum}
             for file, checksum in zip(files, sums, strict=True)
         ],
         "task": _hash(task),
@@ -303,9 +303,22 @@ def _by_number(item: tuple[str, int]) -> tuple[float, str]:
     return (float(item[0]) if item[0].isdigit() else math.inf, item[0])
 
 
+def _bytes(path: Path) -> int:
+    """Of a file, or of those in a folder."""
+    return sum(file.stat().st_size for file in _inside(path)) if path.is_dir() else path.stat().st_size
+
+
 def _checksum(path: Path) -> str:
+    """Of a file's bytes; of a folder, that of its files' names and checksums."""
+    if path.is_dir():
+        lines = (f"{_checksum(file)}  {file.name}\n" for file in _inside(path))
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 def _relative(file: Path, raw: Path) -> str:

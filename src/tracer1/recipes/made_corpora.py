@@ -85,7 +85,8 @@ def make_agenttrek(raw: Path, steps: int, lines: int = 12) -> None:
             past = "".join(f"\n## step {k}\n\n### Action:\nclick('{k}')\n" for k in range(step))
             user = (
                 f"# Instructions\nDo it.\n## Goal:\nFind entry {episode}\n\n# Observation of current step:\n\n"
-                f"## AXTree:\nNote: [bid] is the unique id.\n\n{tree}\n\n# History of interaction with the task:\n{past}\n"
+                f"## AXTree:\nNote: [bid] is the unique id.\n\n{tree}\n\n"
+                f"# History of interaction with the task:\n{past}\n"
                 "# Action space:\nNote: calls.\n"
             )
             done = step == STEPS - 1

@@ -21,6 +21,9 @@ from tracer1.errors import DataError
 class ImageSource(Protocol):
     """Pictures by name. DataError when a name is not there, stands for several, or leads out of the folder."""
 
+    def names(self) -> Iterable[str]:
+        """All files, by the names of the source."""
+
     def find(self, name: str) -> str | None:
         """The name under which the source has what a record calls ``name``; None when it has no such file."""
 

@@ -46,8 +46,8 @@ class ConvertSettings:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A share of a corpus that one worker reads from its beginning to its end. ``start`` and ``stop`` are the reader's
-    own cursor (bytes, rows), ``stop`` None for the end."""
+    """A share of a corpus that one worker reads from its beginning to its end. ``file`` may be a folder of files.
+    ``start`` and ``stop`` are the reader's own cursor (bytes, rows, files), ``stop`` None for the end."""
 
     name: str  # unique among the parts: letters, digits, dots, dashes, underscores
     file: Path
