@@ -65,7 +65,7 @@ ADAPTERS = {
     },
     "tokenizers": {"models/tokenizer.py"},
     "trl": {"training/trl_backend.py"},
-    "datasets": {"training/trl_backend.py", "recipes/train.py", "recipes/bench_grpo.py"},
+    "datasets": {"training/trl_backend.py", "recipes/train.py", "recipes/bench_grpo.py", "recipes/bench_data.py"},
     "playwright": {"envs/miniwob.py", "recipes/doctor.py"},
     "miniwob": {"envs/server.py"},
     "rapidocr": {"tools/ocr.py"},

@@ -29,7 +29,7 @@ from tracer1.types import Episode, Plan
 def check_whole(out: Path, windows: Path) -> None:
     """Of the store ``out``; ``windows`` is a Parquet file to write."""
     episodes = list(read_episodes(out))
-    assert inspect_path(out).problems == []
+    assert [str(problem) for problem in inspect_path(out).problems] == []
     make_windows(out, windows)
     steps = 0
     for window in read_windows(windows):
