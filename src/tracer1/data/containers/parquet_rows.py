@@ -1,7 +1,8 @@
 """Rows of Parquet files by their place: a few columns of all of them for an index, or whole rows one at a time.
 
 A row of a corpus with images may take megabytes, so no more than a handful is decoded at once, and what lies ahead in a
-file is reached by going on in it. What cannot be read is told and costs no row before it.
+file is reached by going on in it. Memory is bounded by the largest page of a column, which writers may make as large as
+a row group. What cannot be read is told and costs no row before it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import pyarrow.parquet as pq
 from tracer1.data.containers.damage import Damaged
 
 ROWS = 4  # decoded at once
-BUFFER = 1 << 20  # bytes of one read: without it a whole column of a row group would be read
 _ERRORS = (OSError, ValueError, pa.ArrowException)  # ValueError: text that is not UTF-8
 
 
@@ -95,7 +95,7 @@ class RowReader:
 
 
 def _open(file: Path) -> Any:
-    return pq.ParquetFile(file, buffer_size=BUFFER, page_checksum_verification=True)
+    return pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)  # mapped: a page is not copied twice
 
 
 def _line(error: Exception) -> str:
