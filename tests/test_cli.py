@@ -259,9 +259,21 @@ def test_windows_and_what_is_in_them(run: Callable[..., Result], toy_store: Any,
     out = tmp_path / "train.parquet"
     result = run("data", "windows", toy_store.directory, "--out", out, "--horizon", "3", "--prompt", "brief-1")
     assert (result.code, result.out) == (0, f"192 windows of 48 episodes in {out}\n")
+    assert result.err.splitlines()[-1].startswith("windows: 48/48, ")
     inspected = run("data", "inspect", out)
     assert inspected.code == 0
     assert "192" in inspected.out
+    page = tmp_path / "page.html"
+    drawn = run("data", "inspect", toy_store.directory, "--html", page, "--samples", "1", "--seed", "4")
+    assert (drawn.code, drawn.out.splitlines()[-1]) == (0, str(page))
+    assert page.read_text().count('class="sample"') == 1
+    absent = run("data", "inspect", toy_store.directory, "--episode", "none")
+    assert absent.code == 2
+    assert "holds no 'none'" in absent.err.splitlines()[-1]
+    assert run("data", "inspect", out, "--samples", "-1").code == 2
+    (tmp_path / "README.md").write_text("mine")
+    result = run("data", "windows", toy_store.directory, "--out", out)
+    assert result.err.splitlines()[-1].endswith("is not ours and stays as it is")
     one_line(run("data", "windows", tmp_path, "--out", out), 1, "no episodes.jsonl there")
     one_line(
         run("data", "windows", toy_store.directory, "--out", out, "--prompt", "x"), 2, "unknown prompt version 'x'"

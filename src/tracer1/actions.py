@@ -146,12 +146,13 @@ def action_to_json(action: Action) -> dict[str, Any]:
     record: dict[str, Any] = {"action_type": action.action_type}
     for name in ARGUMENTS:
         value = getattr(action, name)
+        if value is None:
+            continue
         if isinstance(value, Point):
             if value.frame != FRACTION:
                 raise FrameError(f"'{name}' is in the frame {value.frame.name}: convert it to fractions before writing")
             value = [value.x, value.y]
-        if value is not None:
-            record[name] = dict(value) if isinstance(value, Mapping) else value
+        record[name] = dict(value) if isinstance(value, Mapping) else value
     return record
 
 
@@ -163,12 +164,12 @@ def action_from_json(record: object, where: str = "action") -> Action:
     kind = record.get("action_type")
     if not isinstance(kind, str) or not kind:
         raise DataError(f"{where}: 'action_type' is missing or not a string")
-    unknown = sorted(str(key) for key in record if key != "action_type" and key not in ARGUMENTS)
-    if unknown:
-        raise DataError(f"{where}: unknown field '{unknown[0]}'; the fields are action_type, {', '.join(ARGUMENTS)}")
     values: dict[str, Any] = {}
-    for name in ARGUMENTS:
-        value = record.get(name)
+    for name, value in record.items():
+        if name == "action_type":
+            continue
+        if name not in ARGUMENTS:
+            raise DataError(f"{where}: unknown field '{name}'; the fields are action_type, {', '.join(ARGUMENTS)}")
         if value is None:
             continue
         if name in _POINTS:

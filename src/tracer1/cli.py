@@ -372,11 +372,12 @@ def convert_command(
     Example: tracer1 data convert androidcontrol --raw downloads/android_control --out data/ac --workers 8
     """
     from tracer1.progress import progress
-    from tracer1.recipes.convert import convert, convert_settings, describer
+    from tracer1.recipes.convert import convert, convert_settings
+    from tracer1.recipes.describe import describer
 
     asked = convert_settings(settings or [], split=split, limit=limit, strict=strict)
     with progress(f"convert {source}") as tick:
-        made = convert(source, raw, out, asked, workers, tick, describer(asked))
+        made = convert(source, raw, out, asked, workers, tick, describer(asked.abstractions))
     typer.echo(f"{made['episodes']} episodes, {made['steps']} steps of {made['records']} records in {out}")
     for reason, said in made["skipped"].items():
         typer.echo(f"left out: {said['count']} x {reason}, first {said['first'][0]}")
@@ -391,28 +392,47 @@ def windows(
     history: Annotated[int, typer.Option(help="K: past steps in the prompt.")] = 5,
     prompt: Annotated[str, typer.Option(help="The prompt's version: full-1 or brief-1.")] = "full-1",
 ) -> None:
-    """Training instances: every step with its continuation.
+    """Training instances: every step with its continuation, and a dataset card beside them.
 
     Example: tracer1 data windows data/episodes --horizon 5 --history 5 --out data/train.parquet
     """
+    from tracer1.progress import progress
     from tracer1.recipes.windows import make_windows
 
-    made = make_windows(episodes, out, horizon, history, prompt)
+    with progress("windows") as tick:
+        made = make_windows(episodes, out, horizon, history, prompt, progress=tick)
     typer.echo(f"{made.windows} windows of {made.episodes} episodes in {out}")
+    if made.card is None:
+        say(f"the README.md in {out.parent} is not ours and stays as it is")
 
 
 @data.command()
-def inspect(path: Annotated[Path, typer.Argument(help="An episode store, a .jsonl or a .parquet file.")]) -> None:
-    """Schema, counts, three samples, and every problem with its row and field.
+def inspect(
+    path: Annotated[Path, typer.Argument(help="An episode store, a .jsonl or a .parquet file.")],
+    html: Annotated[Path | None, typer.Option(help="Also write a page, with the samples' screenshots.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Rows to show.")] = 3,
+    seed: Annotated[int, typer.Option(help="Which rows they are.")] = 0,
+    episode: Annotated[str | None, typer.Option(help="Show the rows of this episode instead.")] = None,
+) -> None:
+    """Schema, counts, three samples, and every problem with its file, row and field.
 
-    Example: tracer1 data inspect data/train.parquet
+    Example: tracer1 data inspect data/train.parquet --html train.html
     """
     from rich.console import Console
 
-    from tracer1.data.inspect import inspect_path, render
+    from tracer1.data.inspect import inspect_path
+    from tracer1.data.inspection import Choice
+    from tracer1.data.summary import render
+    from tracer1.progress import progress
 
-    found = inspect_path(path)
+    with progress("inspecting") as tick:
+        found = inspect_path(path, Choice(samples, seed, episode), tick)
     Console().print(render(found))
+    if html is not None:
+        from tracer1.report.inspection import write_page
+
+        write_page(found, html)
+        typer.echo(str(html))
     if found.problems:
         raise typer.Exit(1)
 

@@ -163,6 +163,33 @@ def test_a_broken_line_in_the_middle_is_an_error(store: EpisodeStore, episode: E
         list(read_episodes(store.directory))
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json_values, st.booleans())
+def test_json_is_read_as_the_standard_library_reads_it(value: Any, ascii_only: bool) -> None:
+    line = json.dumps(value, ensure_ascii=ascii_only)
+    assert repr(parse_json(line.encode())) == repr(parse_json(line)) == repr(json.loads(line))
+
+
+@given(st.text('{}[]",:0123456789.eE+-\\u d8\n\t\x00NaInfityrulse', max_size=12))
+def test_what_is_no_json_is_refused_as_there(line: str) -> None:
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    def outcome(read: Callable[[str], Any]) -> str:
+        try:
+            return repr(read(line))
+        except ValueError:
+            return "refused"
+
+    assert outcome(parse_json) == outcome(lambda text: json.loads(text, parse_constant=refuse))
+
+
 def test_nan_is_no_number() -> None:
     with pytest.raises(ValueError, match="NaN is not a JSON number"):
         parse_json('{"x": NaN}')

@@ -8,9 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_dataset
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import (
+    SourceCount,
+    count_sources,
     count_windows,
     read_windows,
     row_messages,
@@ -18,12 +23,13 @@ from tracer1.data.windows_file import (
     window_to_row,
     windows_settings,
     windows_store,
+    write_rows,
     write_windows,
 )
 from tracer1.errors import DataError
 from tracer1.plan.prompt import PROMPTS
-from tracer1.plan.windows import episode_windows
-from tracer1.types import Action, Episode, EpisodeStep, Window
+from tracer1.plan.windows import episode_rows, episode_windows
+from tracer1.types import Action, Episode, EpisodeStep, Point, Window
 
 
 @pytest.fixture
@@ -52,6 +58,49 @@ def test_a_row_rebuilds_the_messages_byte_for_byte(episode: Episode, version: st
         assert row_to_window(row) == window
 
 
+share = st.floats(0, 1)
+maybe_text = st.none() | st.text()
+points = st.builds(Point, share, share)
+arguments = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.floats(allow_nan=False)), max_size=2)
+recorded = st.builds(
+    Action,
+    st.sampled_from(["click", "type", "ocr"]),
+    st.none() | points,
+    content=maybe_text,
+    arguments=st.none() | arguments,
+)
+episodes = st.builds(
+    Episode,
+    st.text(),
+    st.sampled_from(["miniwob", "agentnet", "gui-odyssey", "mind2web"]),  # some offer actions of their own
+    st.sampled_from(["desktop", "mobile", "web", "tools"]),
+    st.text(),
+    st.just("train"),
+    st.lists(
+        st.builds(
+            EpisodeStep,
+            maybe_text,
+            st.just((160, 210)),
+            st.text(),
+            st.text(),
+            recorded,
+            st.none() | st.tuples(share, share, share, share),
+            maybe_text,
+            st.sampled_from(["not done", "done"]),
+            maybe_text,
+        ),
+        max_size=6,
+    ).map(tuple),
+    st.lists(st.sampled_from(["a.png", "b.JPG", "c.csv", "files/d"]), max_size=3).map(tuple),
+)
+
+
+@given(episodes, st.sampled_from(sorted(PROMPTS)), st.integers(0, 4), st.integers(1, 4))
+def test_the_rows_of_an_episode_are_those_of_its_windows(episode: Episode, version: str, past: int, ahead: int) -> None:
+    windows = episode_windows(episode, PROMPTS[version], past, ahead)
+    assert list(episode_rows(episode, PROMPTS[version], past, ahead)) == [window_to_row(w) for w in windows]
+
+
 def test_tool_use_with_two_images_a_file_and_no_screenshot() -> None:
     step = EpisodeStep(None, (0, 0), "two photos", "count", Action("count", arguments={"n": 1}), observation="3")
     end = EpisodeStep(None, (0, 0), "", "answer", Action("finished", content="3"), status="done")
@@ -71,6 +120,25 @@ def test_a_window_without_images_is_text(windows: list[Window]) -> None:
 def test_the_store_is_found_from_the_file(file: Path, store: EpisodeStore, windows: list[Window]) -> None:
     assert windows_settings(file) == {"store": "../episodes", "horizon": "5", "history": "5"}
     assert windows_store(file).path(windows[0].images[0]).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_datasets_loads_plain_columns(tmp_path: Path, file: Path, windows: list[Window]) -> None:
+    loaded = load_dataset("parquet", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
+    shape = {"reference": "string", "episode_id": "string", "step": "int64", "source": "string"}
+    assert {name: loaded.features[name].dtype for name in shape} == shape
+    assert {name: part.dtype for name, part in loaded.features["prompt"].feature.items()} == {
+        "role": "string",
+        "content": "string",
+    }
+    assert loaded.features["images"].feature.dtype == "string"
+    assert list(loaded) == [window_to_row(window) for window in windows]
+
+
+def test_sources_are_counted(tmp_path: Path, episode: Episode) -> None:
+    made = [dataclasses.replace(episode, episode_id=str(i), source="ab"[i // 2]) for i in range(3)]
+    rows = (row for e in made for row in episode_rows(e, PROMPTS["brief-1"]))
+    assert write_rows(tmp_path / "w.parquet", rows, tmp_path) == 6
+    assert count_sources(tmp_path / "w.parquet") == (SourceCount("a", 4, 2), SourceCount("b", 2, 1))
 
 
 def test_many_row_groups_keep_their_order(tmp_path: Path, windows: list[Window]) -> None:

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
+import shutil
+import subprocess
+import sys
 import urllib.error
 from collections.abc import Callable
 from email.message import Message
@@ -18,13 +22,14 @@ from tracer1.data.windows_file import write_windows
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.tokens import PromptSize, Vision
 from tracer1.plan.windows import episode_windows
-from tracer1.recipes.check import probe, run_check
+from tracer1.recipes.check import probe, run_check, tokenizer_class
 from tracer1.recipes.check_rows import SCREENS
 from tracer1.recipes.check_rows import Tokenizer as RowTokenizer
 from tracer1.recipes.findings import CheckItem, some
 from tracer1.types import Action, Episode, Window
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+NANO = CONFIGS.parent / "models" / "nano-base"
 TEMPLATE = (
     "{% for m in messages %}{% for p in m.content %}"
     "{% if p.type == 'image' %}<|image_pad|> {% else %}{{ p.text }} {% endif %}{% endfor %}{% endfor %}"
@@ -145,6 +150,57 @@ def test_a_tokenizer_that_looks_beyond_its_special_tokens_is_counted_in_whole() 
     assert RowTokenizer(tokenizer).texts(["<s>  ", "<s>"]) == [1, 1]
     chats = [[{"role": "user", "content": [{"type": "text", "text": text}]}] for text in ("<s>  ", "<s>  ")]
     assert RowTokenizer(tokenizer).prompts(chats) == [1, 1]
+
+
+def test_padding_and_truncation_that_were_saved_with_a_tokenizer_count_for_nothing() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words.enable_truncation(3)
+    words.enable_padding(length=9)
+    assert RowTokenizer(PreTrainedTokenizerFast(tokenizer_object=words)).texts(["a b c d e", "a"]) == [5, 1]
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "llava"])
+@pytest.mark.parametrize("name", ["TokenizersBackend", "PreTrainedTokenizerFast", "Qwen2Tokenizer", "LlamaTokenizer"])
+def test_a_tokenizer_is_read_as_autotokenizer_reads_it(tmp_path: Path, family: str, name: str) -> None:
+    import transformers
+
+    for file in ("config.json", "tokenizer_config.json", "tokenizer.json"):
+        shutil.copy(NANO / file, tmp_path)
+    for file, key, value in (("config.json", "model_type", family), ("tokenizer_config.json", "tokenizer_class", name)):
+        told = json.loads((tmp_path / file).read_text())
+        (tmp_path / file).write_text(json.dumps({**told, key: value}))
+    auto = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    ours = getattr(transformers, tokenizer_class(tmp_path)).from_pretrained(tmp_path)
+    assert type(ours) is type(auto)
+    assert ours.backend_tokenizer.to_str() == auto.backend_tokenizer.to_str()
+
+
+def test_a_folder_that_cannot_be_read_is_left_to_autotokenizer(tmp_path: Path) -> None:
+    assert tokenizer_class(tmp_path) == "AutoTokenizer"
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "config.json").write_text(text)
+        assert tokenizer_class(tmp_path) == "AutoTokenizer"
+
+
+def test_torch_is_not_imported(tmp_path: Path, store: EpisodeStore, windows: list[Window]) -> None:
+    train = tmp_path / "train.parquet"
+    write_windows(train, windows, store.directory)
+    code = (
+        "import sys\n"
+        "from tracer1.config import load_config\n"
+        "from tracer1.recipes.check import run_check\n"
+        f"overrides = ['data.train={train}', 'data.heldout={train}']\n"
+        "items = {item.name: item for item in run_check(load_config('configs/nano.yaml', overrides))}\n"
+        "print(items['model'].ok, items['train prompt tokens'].tokens.exact, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CONFIGS.parent, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "True", "False"]  # its import alone takes seconds
 
 
 def test_counts_are_those_of_the_real_processor(nano: Nano) -> None:

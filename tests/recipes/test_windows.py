@@ -15,10 +15,13 @@ from tracer1.types import Episode
 def test_one_window_for_every_step(store: EpisodeStore, episode: Episode, tmp_path: Path) -> None:
     for i in range(3):
         store.append(dataclasses.replace(episode, episode_id=str(i)))
-    told: list[int] = []
+    told: list[tuple[int, int]] = []
     out = tmp_path / "deep" / "train.parquet"
-    report = make_windows(store.directory, out, horizon=1, history=0, prompt_version="brief-1", progress=told.append)
-    assert (report.episodes, report.windows, told) == (3, 6, [1, 2, 3])
+    report = make_windows(
+        store.directory, out, horizon=1, history=0, prompt_version="brief-1", progress=lambda *now: told.append(now)
+    )
+    assert (report.episodes, report.windows, told) == (3, 6, [(1, 3), (2, 3), (3, 3)])
+    assert report.card == out.parent / "README.md"
     assert report.sources == {"miniwob": 6}
     assert report.first_action_types == {"type": 3, "click": 3}
     windows = list(read_windows(out))
@@ -47,3 +50,4 @@ def test_bad_wishes_and_bad_records_write_nothing(store: EpisodeStore, episode: 
     with pytest.raises(DataError, match="line 2: episode_id is missing"):
         make_windows(store.directory, out)
     assert not out.exists()
+    assert not (tmp_path / "README.md").exists()

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from synthetic_run import write_lines
 
-from tracer1.envs.miniwob import find_browser
-from tracer1.errors import SetupError
 from tracer1.report.html import build_report
 
 HOSTILE = (
     "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
     "<svg onload=\"document.title = 'owned'\"></svg></pre></style><b id=planted>bold</b>"
 )
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    try:
-        executable = find_browser()
-    except SetupError as error:
-        pytest.skip(str(error))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def opened(chromium: Browser, run: Path, width: int = 1280) -> tuple[Page, list[str]]:

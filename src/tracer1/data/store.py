@@ -23,6 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, get_args
 
+from pydantic_core import from_json
+
 from tracer1.actions import action_from_json, action_to_json
 from tracer1.errors import DataError, SetupError
 from tracer1.types import Box, Element, Episode, EpisodeStep, Platform, Size, Status
@@ -109,7 +111,10 @@ def parse_json(text: str | bytes) -> Any:
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is not a JSON number")
 
-    return json.loads(text, parse_constant=refuse)
+    try:
+        return from_json(text, allow_inf_nan=False)  # three times as fast as the standard library,
+    except ValueError:
+        return json.loads(text, parse_constant=refuse)  # which has the last word, and says what is wrong
 
 
 # ---- the store -------------------------------------------------------------------------------------------------------
@@ -127,6 +132,13 @@ class EpisodeStore:
         if path.is_absolute() or ".." in path.parts:
             raise DataError(f"{self.directory}: {relative!r} lies outside the episode store; use a path relative to it")
         return self.directory / path
+
+    def read(self, relative: str) -> bytes:
+        """The bytes of the file that a record names; OSError when it cannot be read, DataError as in ``path``."""
+        try:
+            return self.path(relative).read_bytes()
+        except ValueError as error:  # a NUL, or a lone surrogate
+            raise DataError(f"{relative!r} is no file's name: {error}") from error
 
     def put_image(self, data: bytes) -> str:
         """Keep a PNG under the SHA-256 of its bytes; the same bytes are kept once. Returns the relative path."""
@@ -177,12 +189,19 @@ class EpisodeStore:
 def load_elements(path: Path | str) -> tuple[Element, ...]:
     """Read one file of elements; DataError names the file, the item and the field."""
     try:
-        items = parse_json(Path(path).read_bytes())
+        data = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_elements(data, str(path))
+
+
+def parse_elements(data: bytes, where: str) -> tuple[Element, ...]:
+    """Read the bytes of a file of elements; ``where`` begins every DataError."""
+    try:
+        items = parse_json(data)
     except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
-    return tuple(element_from_json(item, f"{path} item {i}") for i, item in enumerate(_list(items, str(path))))
+        raise DataError(f"{where}: not JSON: {error}") from error
+    return tuple(element_from_json(item, f"{where} item {i}") for i, item in enumerate(_list(items, where)))
 
 
 def _mend(handle: IO[bytes], path: Path) -> int:
@@ -215,6 +234,12 @@ def read_episodes(directory: Path | str) -> Iterator[Episode]:
     path = episodes_file(directory)
     for number, record in json_lines(path):
         yield episode_from_json(record, f"{path} line {number}")
+
+
+def count_lines(directory: Path | str) -> int:
+    """The number of lines of a store's ``episodes.jsonl``, without reading what they hold."""
+    with episodes_file(directory).open("rb") as handle:
+        return sum(block.count(b"\n") for block in iter(lambda: handle.read(1 << 20), b""))
 
 
 def write_episodes(directory: Path | str, episodes: Iterable[Episode]) -> int:
@@ -300,23 +325,23 @@ def _present(optional: Mapping[str, Any]) -> dict[str, Any]:
 # ---- records from JSON -----------------------------------------------------------------------------------------------
 
 _EPISODE = ("episode_id", "source", "platform", "goal", "split", "steps")
-_EPISODE_OPTIONAL = ("files", "answer", "labels")
+_EPISODE_KNOWN = dict.fromkeys((*_EPISODE, "files", "answer", "labels"))  # a set that keeps its order
 _STEP = ("screenshot", "size", "abstraction", "instruction", "action", "box", "observation", "status")
-_STEP_OPTIONAL = ("elements", "thought", "labels", "text")
-_ELEMENT = ("role", "name", "box", "focused", "bears_text")
+_STEP_KNOWN = dict.fromkeys((*_STEP, "elements", "thought", "labels", "text"))
+_ELEMENT = dict.fromkeys(("role", "name", "box", "focused", "bears_text"))
+_PLATFORMS, _STATUSES = get_args(Platform), get_args(Status)
 
 
 def episode_from_json(record: Any, where: str = "episode") -> Episode:
     """Read one record, strictly; ``where`` (file and line) begins every DataError."""
-    r = _record(record, where, _EPISODE, _EPISODE_OPTIONAL)
-    steps = _list(r["steps"], f"{where}: steps")
+    r = _record(record, where, _EPISODE, _EPISODE_KNOWN)
     return Episode(
         episode_id=_text(r["episode_id"], f"{where}: episode_id"),
         source=_text(r["source"], f"{where}: source"),
-        platform=_one_of(r["platform"], get_args(Platform), f"{where}: platform"),
+        platform=_one_of(r["platform"], _PLATFORMS, f"{where}: platform"),
         goal=_text(r["goal"], f"{where}: goal"),
         split=_text(r["split"], f"{where}: split"),
-        steps=tuple(_step_from_json(step, f"{where}: steps[{i}]") for i, step in enumerate(steps)),
+        steps=_steps(_list(r["steps"], f"{where}: steps"), f"{where}: steps"),
         files=tuple(
             _text(f, f"{where}: files[{i}]") for i, f in enumerate(_list(r.get("files", []), f"{where}: files"))
         ),
@@ -325,27 +350,38 @@ def episode_from_json(record: Any, where: str = "episode") -> Episode:
     )
 
 
-def _step_from_json(record: Any, where: str) -> EpisodeStep:
-    r = _record(record, where, _STEP, _STEP_OPTIONAL)
+def _steps(records: list[Any], where: str) -> tuple[EpisodeStep, ...]:
+    steps: list[EpisodeStep] = []
+    try:
+        for record in records:
+            steps.append(_step_from_json(record))  # noqa: PERF401 - its length says which one is wrong
+    except DataError as error:
+        raise DataError(f"{where}[{len(steps)}]{error}") from error
+    return tuple(steps)
+
+
+def _step_from_json(record: Any) -> EpisodeStep:
+    # Millions are read: where a step stands is put before an error once there is one.
+    r = _record(record, "", _STEP, _STEP_KNOWN)
     return EpisodeStep(
-        screenshot=_or_none(_text, r["screenshot"], f"{where}.screenshot"),
-        size=_size(r["size"], f"{where}.size"),
-        abstraction=_text(r["abstraction"], f"{where}.abstraction"),
-        instruction=_text(r["instruction"], f"{where}.instruction"),
-        action=action_from_json(r["action"], f"{where}.action"),
-        box=_or_none(_box, r["box"], f"{where}.box"),
-        observation=_or_none(_text, r["observation"], f"{where}.observation"),
-        status=_one_of(r["status"], get_args(Status), f"{where}.status"),
-        elements=_or_none(_text, r.get("elements"), f"{where}.elements"),
-        thought=_or_none(_text, r.get("thought"), f"{where}.thought"),
-        labels=_labels(r.get("labels", {}), f"{where}.labels"),
-        text=_or_none(_text, r.get("text"), f"{where}.text"),
+        screenshot=_or_none(_text, r["screenshot"], ".screenshot"),
+        size=_size(r["size"], ".size"),
+        abstraction=_text(r["abstraction"], ".abstraction"),
+        instruction=_text(r["instruction"], ".instruction"),
+        action=action_from_json(r["action"], ".action"),
+        box=_or_none(_box, r["box"], ".box"),
+        observation=_or_none(_text, r["observation"], ".observation"),
+        status=_one_of(r["status"], _STATUSES, ".status"),
+        elements=_or_none(_text, r.get("elements"), ".elements"),
+        thought=_or_none(_text, r.get("thought"), ".thought"),
+        labels=_labels(r.get("labels", {}), ".labels"),
+        text=_or_none(_text, r.get("text"), ".text"),
     )
 
 
 def element_from_json(record: Any, where: str = "element") -> Element:
     """Read one Element, strictly; ``where`` begins every DataError."""
-    r = _record(record, where, _ELEMENT, ())
+    r = _record(record, where, _ELEMENT, _ELEMENT)
     return Element(
         role=_text(r["role"], f"{where}: role"),
         name=_text(r["name"], f"{where}: name"),
@@ -355,15 +391,15 @@ def element_from_json(record: Any, where: str = "element") -> Element:
     )
 
 
-def _record(value: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+def _record(value: Any, where: str, required: Iterable[str], known: Mapping[str, None]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _wrong(where, "a JSON object", value)
     for key in required:
         if key not in value:
             raise DataError(f"{where}: {key} is missing; add it (null where there is none)")
     for key in value:
-        if key not in required and key not in optional:
-            raise DataError(f"{where}: unknown key {key!r}; known are {', '.join((*required, *optional))}")
+        if key not in known:
+            raise DataError(f"{where}: unknown key {key!r}; known are {', '.join(known)}")
     return value
 
 
@@ -391,7 +427,7 @@ def _list(value: Any, where: str) -> list[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _size(value: Any, where: str) -> Size:

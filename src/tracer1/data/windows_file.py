@@ -10,6 +10,7 @@ A row is what trainers load as it stands (``datasets.load_dataset("parquet")``, 
 A chat message holds its content as parts, texts and images; a row keeps the text in ``prompt`` and the paths in
 ``images``. Going back, every text is one part and the images stand before the text of the first user message, which is
 what TRL makes of such a row too. ``window_to_row`` refuses a prompt laid out otherwise, so none comes back different.
+``tracer1.plan.windows.episode_rows`` makes the same rows straight from an episode.
 The store's place, relative to the file, is kept in the Parquet's key-value metadata with the settings of the windows.
 """
 
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,8 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS_PER_GROUP = 1024
+# Least and greatest are kept of what a reader may look for, not of long texts.
+_STORAGE = {"compression": "zstd", "write_statistics": ["episode_id", "step", "source"]}
 _PREFIX = "tracer1."
 _STORE = "store"
 
@@ -107,18 +112,27 @@ def _plain_text(content: Sequence[Mapping[str, Any]]) -> str:
 def write_windows(
     path: Path | str, windows: Iterable[Window], store: Path | str, settings: Mapping[str, str | int] | None = None
 ) -> int:
-    """Write windows to one Parquet file, a row group at a time; the file appears whole or not at all.
+    """``write_rows`` of windows; also raises DataError for a window that cannot be kept."""
+    return write_rows(path, map(window_to_row, windows), store, settings)
+
+
+def write_rows(
+    path: Path | str,
+    rows: Iterable[dict[str, Any]],
+    store: Path | str,
+    settings: Mapping[str, str | int] | None = None,
+) -> int:
+    """Write rows to one Parquet file, a row group at a time; the file appears whole or not at all.
 
     ``store`` is the episode store that the image paths are relative to; ``settings`` (horizon, history, ...) are kept
-    as metadata. Returns the number of rows. Raises DataError for a window that cannot be kept, SetupError for a disk
-    that is full.
+    as metadata. Returns the number of rows. Raises DataError for text that cannot be kept, SetupError for a disk that
+    is full.
     """
     path = Path(path)
     notes = {_STORE: os.path.relpath(store, path.parent), **(settings or {})}
     schema = SCHEMA.with_metadata({_PREFIX + key: str(value) for key, value in notes.items()})
-    rows = map(window_to_row, windows)
-    count = 0
-    with atomic(path) as handle, pq.ParquetWriter(handle, schema, compression="zstd") as writer:
+    rows, count = iter(rows), 0
+    with atomic(path) as handle, pq.ParquetWriter(handle, schema, **_STORAGE) as writer:
         while group := list(islice(rows, ROWS_PER_GROUP)):
             writer.write_table(_table(group, schema))
             count += len(group)
@@ -164,6 +178,28 @@ def count_windows(path: Path | str) -> int:
     """The number of rows, from the file's footer."""
     with _open(path) as file:
         return int(file.metadata.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """How much of a windows file comes from one source."""
+
+    name: str
+    windows: int
+    episodes: int
+
+
+def count_sources(path: Path | str) -> tuple[SourceCount, ...]:
+    """The windows and episodes of each source, in the file's order."""
+    windows: Counter[str] = Counter()
+    episodes: defaultdict[str, set[str]] = defaultdict(set)
+    with _open(path) as file:
+        for batch in file.iter_batches(columns=["source", "episode_id"]):
+            table = pa.Table.from_batches([batch]).group_by(["source", "episode_id"]).aggregate([([], "count_all")])
+            for row in table.to_pylist():
+                windows[row["source"]] += row["count_all"]
+                episodes[row["source"]].add(row["episode_id"])
+    return tuple(SourceCount(name, count, len(episodes[name])) for name, count in windows.items())
 
 
 def schema_text(path: Path | str) -> dict[str, str]:

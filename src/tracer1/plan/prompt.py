@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from tracer1.actions import describe
 from tracer1.plan.text import render_plan
@@ -44,37 +45,46 @@ class PromptSpec:
         returned and the task's other files. source: the corpus, which may offer actions beyond the platform's.
         """
         horizon = self.horizon if horizon is None else horizon
+        shown = history[-self.history :] if self.history else ()
+        told = [history_line(k, past) for k, past in enumerate(shown, number - len(shown))]
         parts: list[Message] = [
             {"type": "image", "image": path} for path in ([images] if isinstance(images, str) else images)
         ]
-        parts.append({"type": "text", "text": self._case(goal, history, number, horizon, observation, files)})
+        parts.append({"type": "text", "text": case_text(goal, told, number, horizon, observation, files)})
         user: Message = {"role": "user", "content": parts}
         if not self.guide:
             return (user,)
-        guide = self.guide.replace("{horizon}", str(horizon)).replace("{example}", render_plan(_EXAMPLES[platform]))
-        system = guide.replace("{actions}", describe(platform, source))
-        return ({"role": "system", "content": [{"type": "text", "text": system}]}, user)
+        return ({"role": "system", "content": [{"type": "text", "text": self.system(platform, horizon, source)}]}, user)
 
-    def _case(
-        self,
-        goal: str,
-        history: Sequence[HistoryStep],
-        number: int,
-        horizon: int,
-        observation: str | None,
-        files: Sequence[str],
-    ) -> str:
-        shown = history[-self.history :] if self.history else ()
-        lines = [f"Task: {goal}"]
-        if files:
-            lines.append(f"Files: {', '.join(files)}")
-        lines.append("History:" if shown else "History: none")
-        for k, past in enumerate(shown, number - len(shown)):
-            lines.append(f"{k}. {_line(past.abstraction)} | {past.action_type} | {_line(past.instruction)}")
-        if observation is not None:
-            lines.append(f"Observation: {observation}")
-        lines.append(f"Next: step {number}, plan {horizon}")
-        return "\n".join(lines)
+    def system(self, platform: Platform, horizon: int, source: str = "") -> str:
+        """The text of the system message; "" when there is none."""
+        return _system(self.guide, platform, horizon, source)
+
+
+def case_text(
+    goal: str, history: Sequence[str], number: int, horizon: int, observation: str | None, files: Sequence[str]
+) -> str:
+    """The text of the user message. history: a ``history_line`` for each past step shown."""
+    lines = [f"Task: {goal}"]
+    if files:
+        lines.append(f"Files: {', '.join(files)}")
+    lines.append("History:" if history else "History: none")
+    lines += history
+    if observation is not None:
+        lines.append(f"Observation: {observation}")
+    lines.append(f"Next: step {number}, plan {horizon}")
+    return "\n".join(lines)
+
+
+def history_line(number: int, past: HistoryStep | Step) -> str:
+    """How the history tells of step ``number`` (from 1) of the episode."""
+    return f"{number}. {_line(past.abstraction)} | {past.action_type} | {_line(past.instruction)}"
+
+
+@cache
+def _system(guide: str, platform: Platform, horizon: int, source: str) -> str:
+    guide = guide.replace("{horizon}", str(horizon)).replace("{example}", render_plan(_EXAMPLES[platform]))
+    return guide.replace("{actions}", describe(platform, source))
 
 
 def _line(text: str) -> str:

@@ -26,6 +26,8 @@ from tracer1.tools.agents import make_tool_agent
 from tracer1.types import Size, ToolAgent
 
 GIB = 2**30
+QWEN3_VL = ("qwen3_vl", "qwen3_vl_moe")
+QWEN3_VL_TOKENIZERS = ("Qwen2Tokenizer", "TokenizersBackend", "PreTrainedTokenizerFast")
 TRIAL_STEPS = 2  # the first warms caches, the second is timed
 
 
@@ -70,7 +72,7 @@ def _planner(settings: ModelSettings) -> tuple[Planner, CheckItem]:
     unknown = Planner(Vision(*settings.pixels), Estimate())
     instead = f"images are counted as Qwen3-VL's, text is estimated at {CHARACTERS} characters a token"
     try:
-        from transformers import AutoTokenizer
+        import transformers
     except ImportError:
         remedy = "install it with: pip install 'tracer1[train]'"
         return unknown, CheckItem("model", False, f"transformers is not installed: {instead}", remedy)
@@ -80,7 +82,8 @@ def _planner(settings: ModelSettings) -> tuple[Planner, CheckItem]:
         detail = f"{settings.path}: no such folder, and not in the Hugging Face cache; {instead}"
         return unknown, CheckItem("model", False, detail, remedy)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        chosen = getattr(transformers, tokenizer_class(folder))
+        tokenizer = chosen.from_pretrained(folder, local_files_only=True)
         vision = _vision(folder, settings)
     except (OSError, ValueError) as error:
         detail = f"{settings.path}: not a model folder: {str(error).splitlines()[0]}; {instead}"
@@ -104,6 +107,20 @@ def _folder(path: str) -> Path | None:
         return Path(snapshot_download(path, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
+
+
+def tokenizer_class(folder: Path) -> str:
+    """The name of the class of transformers that reads the tokenizer in a model's folder.
+
+    For a Qwen3-VL it is the one that ``AutoTokenizer`` would choose, which imports torch to find it; for any other
+    folder, or one that cannot be read, it is ``AutoTokenizer``.
+    """
+    files = (("config.json", "model_type"), ("tokenizer_config.json", "tokenizer_class"))
+    try:
+        family, name = (json.loads((folder / file).read_text(encoding="utf-8"))[key] for file, key in files)
+    except (OSError, ValueError, TypeError, KeyError):  # AutoTokenizer copes, or says what is wrong
+        return "AutoTokenizer"
+    return str(name) if family in QWEN3_VL and name in QWEN3_VL_TOKENIZERS else "AutoTokenizer"
 
 
 def _vision(folder: Path, settings: ModelSettings) -> Vision:

@@ -64,6 +64,8 @@ class Tokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        self.backend = tokenizer.backend_tokenizer
+        tokenizer([""])  # takes off the padding and truncation that the backend may have been saved with
         special = sorted((t.content for t in tokenizer.added_tokens_decoder.values() if t.special), key=len)
         self.special = re.compile("|".join(map(re.escape, reversed(special))) or "(?!)")
 
@@ -83,8 +85,8 @@ class Tokenizer:
         return counts if counts[:1] == self.texts(said[:1]) else self.texts(said)
 
     def texts(self, texts: Sequence[str]) -> list[int]:
-        encoded = self.tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
-        return list(map(len, encoded))
+        # Called itself, the tokenizer also asks where in the text each token stands: half as much work again.
+        return list(map(len, self.backend.encode_batch_fast(list(texts), add_special_tokens=False)))
 
 
 class Estimate:

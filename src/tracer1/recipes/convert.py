@@ -140,11 +140,6 @@ def convert_settings(pairs: Sequence[str], **given: Any) -> ConvertSettings:
         raise UsageError(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def describer(settings: ConvertSettings) -> Describe | None:
-    """What writes the abstractions of screens that have no words: OCR by default, or a model."""
-    return None  # filled in below
-
-
 # ---- the workers -----------------------------------------------------------------------------------------------------
 
 

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tracer1.data.store import episodes_file, read_episodes
-from tracer1.data.windows_file import write_windows
+from tracer1.data.card import write_card
+from tracer1.data.store import count_lines, episodes_file, read_episodes
+from tracer1.data.windows_file import write_rows
 from tracer1.errors import DataError, UsageError
 from tracer1.plan.prompt import PROMPTS
-from tracer1.plan.windows import episode_windows
-from tracer1.types import Window
+from tracer1.plan.windows import episode_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class WindowsReport:
     sources: dict[str, int]  # windows by source
     first_action_types: dict[str, int]
     seconds: float
+    card: Path | None  # the README.md beside them; None where one stands that we did not write
 
 
 def make_windows(
@@ -34,13 +36,14 @@ def make_windows(
     horizon: int = 5,
     history: int = 5,
     prompt_version: str = "full-1",
-    progress: Callable[[int], None] = lambda episodes: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> WindowsReport:
-    """Write one window per recorded step to the Parquet file ``out``, which names the store its images lie in.
+    """Write one window per recorded step to the Parquet file ``out``, which names the store its images lie in, and the
+    dataset card beside it.
 
     horizon: T, steps of the reference continuation; history: K, past steps in the prompt. ``progress`` is told the
-    number of episodes read. Raises UsageError for impossible numbers or an unknown prompt, DataError for a record that
-    cannot be read or a store without a step; then nothing is written.
+    number of episodes read, and that of all. Raises UsageError for impossible numbers or an unknown prompt, DataError
+    for a record that cannot be read or a store without a step; then nothing is written.
     """
     if prompt_version not in PROMPTS:
         raise UsageError(f"unknown prompt version '{prompt_version}': use {' or '.join(PROMPTS)}")
@@ -50,21 +53,21 @@ def make_windows(
     store = episodes_file(episodes_dir).parent
     sources: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
-    read = 0
+    read, lines = 0, count_lines(episodes_dir) if progress else 0
 
-    def windows() -> Iterator[Window]:
+    def rows() -> Iterator[dict[str, Any]]:
         nonlocal read
         for episode in read_episodes(episodes_dir):
-            for window in episode_windows(episode, PROMPTS[prompt_version], history, horizon):
-                sources[window.source] += 1
-                kinds[window.reference.steps[0].action_type] += 1
-                yield window
+            yield from episode_rows(episode, PROMPTS[prompt_version], history, horizon)
+            sources[episode.source] += len(episode.steps)
+            kinds.update(step.action.action_type for step in episode.steps)
             read += 1
-            progress(read)
-        if not sources:
+            if progress:
+                progress(read, lines)
+        if not sources.total():
             raise DataError(f"{episodes_dir}: {read} episodes and no step in them; record or convert some first")
 
     settings: dict[str, str | int] = {"horizon": horizon, "history": history, "prompt": prompt_version}
-    count = write_windows(out, windows(), store, settings)
-    seconds = time.monotonic() - started
-    return WindowsReport(Path(out), read, count, dict(sources), dict(kinds), seconds)
+    count = write_rows(out, rows(), store, settings)
+    card = write_card(Path(out).parent)
+    return WindowsReport(Path(out), read, count, dict(+sources), dict(kinds), time.monotonic() - started, card)

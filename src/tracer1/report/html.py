@@ -6,18 +6,14 @@ itself the network and every script but the one for its keys, which it knows by 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tracer1.data.store import write_atomic
 from tracer1.errors import UsageError
 from tracer1.report import tables, training
+from tracer1.report.frame import script, template
 from tracer1.report.plots import Chart
 from tracer1.report.rollouts import Groups, groups, recorded
 from tracer1.report.run import Run, all_rollouts, read_run
@@ -74,21 +70,13 @@ def render(run_dirs: Sequence[Path], live: str = "", shown: int = EPISODES) -> s
         raise UsageError("no run to report on; name at least one run directory")
     runs = [read_run(Path(directory)) for directory in run_dirs]
     sections = [_section(run, f"r{i}-" if len(runs) > 1 else "", shown) for i, run in enumerate(runs, start=1)]
-    environment = Environment(
-        loader=PackageLoader("tracer1.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html")
-    keys = (files("tracer1.report") / "templates" / "keys.js").read_text("utf-8")
-    return page.render(
+    keys, keys_hash = script("keys.js")
+    return template("page.html").render(
         sections=sections,
         comparison=tables.comparison(runs) if len(runs) > 1 else None,
         live=live,
         keys=keys,
-        keys_hash=base64.b64encode(hashlib.sha256(keys.encode()).digest()).decode(),
+        keys_hash=keys_hash,
     )
 
 

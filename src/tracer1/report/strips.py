@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
-
 from tracer1.actions import action_from_json
+from tracer1.errors import DataError
+from tracer1.report.pictures import Picture, picture
 from tracer1.report.run import STAGES, Record, Run
 from tracer1.report.stability import survivors
 from tracer1.report.words import cut, plain, stage_label, style_of, words
@@ -23,21 +20,10 @@ EPISODES = 64  # shown of a run, unless told otherwise
 MOST_TURNS = 12  # of an episode shown; the middle of a longer one is left out
 MOST_STEPS = 8  # of a forecast shown
 MOST_TEXT = 1500  # characters of what a model wrote
-PLAIN_BYTES = 64 * 1024  # pictures up to this size are carried as they are
 PICTURE_WIDTH = 640  # pixels that a larger one is shrunk to
 
 CameTrue = Literal["kept", "kind", "changed", ""]
 Candidate = tuple[str, Record]  # who played, and the episode
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A screenshot inside the page; ``name`` goes by its bytes."""
-
-    name: str
-    uri: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,19 +306,8 @@ def _picture(directory: Path, relative: str) -> tuple[Picture | None, str]:
     if path.is_absolute() or ".." in path.parts:
         return None, "the screenshot lies outside the run"
     try:
-        data = (directory / path).read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            image.verify()
-        with Image.open(io.BytesIO(data)) as image:
-            size, kind = image.size, image.format
-            if kind != "PNG" or len(data) > PLAIN_BYTES:
-                image.thumbnail((PICTURE_WIDTH, 4 * PICTURE_WIDTH))
-                buffer = io.BytesIO()
-                image.convert("RGB").save(buffer, "JPEG", quality=82)
-                data, kind = buffer.getvalue(), "JPEG"
+        return picture((directory / path).read_bytes(), [PICTURE_WIDTH]), ""
     except FileNotFoundError:
         return None, "the screenshot is not there"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's words for a broken file
+    except (OSError, ValueError, DataError):  # a name may be none that a disk could hold
         return None, "the screenshot cannot be read"
-    uri = f"data:image/{kind.lower()};base64,{base64.b64encode(data).decode()}"
-    return Picture(f"s{hashlib.sha256(data).hexdigest()[:12]}", uri, *size), ""

@@ -315,7 +315,7 @@ def test_a_whole_conversion(raw: Path, tmp_path: Path) -> None:
     ]
     assert made["notes"]["dropped"]["no goal"]["first"] == [f"{fixture.BAD} record 6: goal: 10"]
     assert made["counts"]["split"] == {"test": 2, "train": 6, "unknown": 1, "validation": 1}
-    assert inspect_path(out).problems == []
+    assert [*inspect_path(out).problems] == []
 
 
 def test_images_are_the_recorded_bytes(raw: Path, tmp_path: Path) -> None:

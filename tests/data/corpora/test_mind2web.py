@@ -334,13 +334,13 @@ def test_a_whole_conversion(raw: Path, tmp_path: Path) -> None:
     for step in (step for episode in episodes.values() for step in episode.steps):
         assert step.box is None or step.action.point is None or inside(step.action.point, step.box)
     assert sorted(path.name for path in out.iterdir()) == ["conversion.json", "episodes.jsonl", "images"]
-    assert inspect_path(out).problems == []
+    assert [*inspect_path(out).problems] == []
 
 
 @pytest.mark.parametrize("page", ["blocks", "full"])
 def test_the_gold_plan_of_every_window_scores_one(raw: Path, tmp_path: Path, page: Any) -> None:
     convert("mind2web", raw, tmp_path / "out", ConvertSettings(page=page))
-    assert inspect_path(tmp_path / "out").problems == []
+    assert [*inspect_path(tmp_path / "out").problems] == []
     assert make_windows(tmp_path / "out", tmp_path / "w.parquet").windows == 18
     penalties = set()
     for window in read_windows(tmp_path / "w.parquet"):

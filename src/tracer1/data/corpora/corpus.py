@@ -31,7 +31,7 @@ class ConvertSettings:
     beyond: Literal["keep", "drop"] = "keep"  # actions that UI-TARS has no name for
     duplicates: Literal["drop", "keep"] = "drop"  # episodes of the same content
     errata: bool = True  # leave out the rows known to be bad
-    abstractions: Literal["rules", "none", "model"] = "rules"  # of screens, where the corpus has none
+    abstractions: str = "rules"  # of screens, where the corpus has none: rules, none, or MODEL@URL
     images: Literal["link", "copy"] = "link"  # hard links where the file system allows them
     elements: bool = False  # AndroidControl: keep each screen's accessibility nodes
     completed: bool = False  # AgentNet: only tasks that were judged completed

@@ -1,0 +1,171 @@
+"""The dataset card beside windows: a ``README.md`` from which people and ``datasets.load_dataset(folder)`` learn alike.
+
+It tells of every windows file in its folder, each a split named after its file, and is made anew from them whenever one
+is written. Licences and citations come from the ``conversion.json`` of the episode stores, where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tracer1.data.store import parse_json, write_atomic
+from tracer1.data.windows_file import SourceCount, count_sources, windows_settings
+from tracer1.errors import DataError
+
+CARD = "README.md"
+CONVERSION = "conversion.json"
+MARK = "<!-- Written by `tracer1 data windows`, and again with every file. Without this line it is yours and stays. -->"
+# What the Hub knows by name; any other licence is "other" there, and stands in words below.
+LICENCES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "openrail"}
+
+_COLUMNS = {
+    "prompt": "the chat messages, `role` and `content`, all text; the images come before the text of the user message",
+    "images": "paths of what the planner sees, relative to the episode store",
+    "reference": "the recorded next steps as JSON text; the first one also holds its action and what that hit",
+    "episode_id": "the recorded trajectory",
+    "step": "at which of its steps the planner is asked, from 0",
+    "source": "the corpus",
+}
+_PAGE = """\
+# Training windows: {sources}
+
+{mark}
+
+One row for every recorded step: what a planner is shown there, and the steps that followed as its reference.
+
+{splits}
+
+T is the number of steps in a reference, K that of past steps in a prompt.
+
+## Columns
+
+{columns}
+
+## Loading
+
+```python
+from pathlib import Path
+from datasets import load_dataset
+
+windows = load_dataset(".", split="{split}")  # this folder
+pictures = [Path("{store}", path) for path in windows[0]["images"]]
+```
+
+## How it was made
+
+```
+{commands}
+```
+
+## Licence and citation
+
+{origins}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One windows file as its card tells of it. ``origin``: what the store's ``conversion.json`` holds."""
+
+    file: str
+    sources: tuple[SourceCount, ...]
+    settings: Mapping[str, str]
+    origin: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What ``load_dataset`` calls it."""
+        return re.sub(r"\W", "_", self.file.removesuffix(".parquet"))
+
+
+def write_card(folder: Path | str) -> Path | None:
+    """Write the card of a folder of windows files; None where a README.md stands that is somebody's own.
+
+    Raises DataError for a ``conversion.json`` that is no JSON object, SetupError when the disk refuses.
+    """
+    path = Path(folder) / CARD
+    if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
+        return None
+    splits = [_split(file, settings) for file, settings in _windows_files(Path(folder))]
+    write_atomic(path, render_card(splits).encode())
+    return path
+
+
+def render_card(splits: Sequence[Split]) -> str:
+    """The card's text: YAML for ``load_dataset`` and the Hub, then Markdown."""
+    licences = _all(texts(split.origin, "licence") for split in splits)
+    known = list(dict.fromkeys(name if (name := text.lower()) in LICENCES else "other" for text in licences))
+    files = [{"split": split.name, "path": split.file} for split in splits]
+    head = ({"license": known} if known else {}) | {"configs": [{"config_name": "default", "data_files": files}]}
+    body = _PAGE.format(
+        sources=", ".join(_all([source.name for source in split.sources] for split in splits)),
+        mark=MARK,
+        splits=_table(("split", "source", "windows", "episodes", "T", "K", "prompt"), map(_cells, splits)),
+        columns=_table(("column", "what it holds"), ([f"`{name}`", what] for name, what in _COLUMNS.items())),
+        split=splits[0].name,
+        store=splits[0].settings["store"],
+        commands="\n".join(map(_command, splits)),
+        origins="\n\n".join(_all([_origin_text(split.origin)] for split in splits)),
+    )
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n{body}"
+
+
+def texts(origin: Mapping[str, Any], key: str) -> list[str]:
+    """What ``conversion.json`` says under ``key``, a text or a list of them."""
+    value = origin.get(key)
+    return [str(item) for item in (value if isinstance(value, list) else [value]) if item]
+
+
+def _windows_files(folder: Path) -> Iterable[tuple[Path, dict[str, str]]]:
+    for file in sorted(folder.glob("*.parquet")):
+        try:
+            settings = windows_settings(file)
+        except DataError:  # another's file, or one that is being written
+            continue
+        if "store" in settings:
+            yield file, settings
+
+
+def _split(file: Path, settings: dict[str, str]) -> Split:
+    conversion = file.parent / settings["store"] / CONVERSION
+    try:
+        origin = parse_json(conversion.read_bytes()) if conversion.exists() else {}
+    except ValueError as error:
+        raise DataError(f"{conversion}: not JSON: {error}") from error
+    if not isinstance(origin, dict):
+        raise DataError(f"{conversion}: not a JSON object; convert the corpus again, or take the file away")
+    return Split(file.name, count_sources(file), settings, origin)
+
+
+def _cells(split: Split) -> list[str]:
+    counts = [(s.name, f"{s.windows:,}", f"{s.episodes:,}") for s in split.sources]
+    settings = [split.settings.get(key, "") for key in ("horizon", "history", "prompt")]
+    return [f"`{split.name}`", *("<br>".join(column) for column in zip(*counts, strict=True)), *settings]
+
+
+def _command(split: Split) -> str:
+    options = [f"--{key} {split.settings[key]}" for key in ("horizon", "history", "prompt") if key in split.settings]
+    return " ".join(["tracer1 data windows", split.settings["store"], *options, "--out", split.file])
+
+
+def _origin_text(origin: Mapping[str, Any]) -> str:
+    source, licence, citation = (texts(origin, key) for key in ("source", "licence", "citation"))
+    if not licence and not citation:
+        return "The episode store names none; what holds for the recorded trajectories holds for these rows."
+    lines = [f"**{', '.join(source) or 'Recorded trajectories'}**: {'; '.join(licence) or 'no licence is named'}"]
+    return "\n\n".join([*lines, *(f"```\n{text.strip()}\n```" for text in citation)])
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] * len(heads), *rows])
+
+
+def _all(lists: Iterable[Iterable[str]]) -> list[str]:
+    """Every text of the lists once, in order."""
+    return list(dict.fromkeys(text for texts in lists for text in texts))
