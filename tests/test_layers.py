@@ -70,7 +70,7 @@ ADAPTERS = {
     "miniwob": {"envs/server.py"},
     "rapidocr": {"tools/ocr.py"},
     "openai": {"models/endpoint.py"},
-    "pyarrow": {"data/windows_file.py"},
+    "pyarrow": {"data/windows_file.py", "data/containers/parquet_rows.py"},
     "google": {"data/containers/tfexample.py", "data/containers/android_accessibility.py"},
     "google_crc32c": {"data/containers/tfrecord.py"},
 }
