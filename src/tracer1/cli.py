@@ -408,11 +408,12 @@ def windows(
 
 @data.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="An episode store, a .jsonl or a .parquet file.")],
+    path: Annotated[Path, typer.Argument(help="An episode store, a .jsonl or .parquet file, or a raw corpus' folder.")],
     html: Annotated[Path | None, typer.Option(help="Also write a page, with the samples' screenshots.")] = None,
     samples: Annotated[int, typer.Option(min=0, help="Rows to show.")] = 3,
     seed: Annotated[int, typer.Option(help="Which rows they are.")] = 0,
     episode: Annotated[str | None, typer.Option(help="Show the rows of this episode instead.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Of a raw corpus: the first so many episodes.")] = 200,
 ) -> None:
     """Schema, counts, three samples, and every problem with its file, row and field.
 
@@ -420,19 +421,18 @@ def inspect(
     """
     from rich.console import Console
 
-    from tracer1.data.inspect import inspect_path
     from tracer1.data.inspection import Choice
     from tracer1.data.summary import render
     from tracer1.progress import progress
+    from tracer1.recipes.inspect_raw import inspected
 
-    with progress("inspecting") as tick:
-        found = inspect_path(path, Choice(samples, seed, episode), tick)
-    Console().print(render(found))
-    if html is not None:
-        from tracer1.report.inspection import write_page
+    with progress("inspecting") as tick, inspected(path, Choice(samples, seed, episode), limit, tick) as found:
+        Console().print(render(found))
+        if html is not None:
+            from tracer1.report.inspection import write_page
 
-        write_page(found, html)
-        typer.echo(str(html))
+            write_page(found, html)
+            typer.echo(str(html))
     if found.problems:
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from tracer1.data.corpora.corpus import Corpus
-from tracer1.data.store import parse_json
+from tracer1.data.store import EPISODES, parse_json
 from tracer1.errors import UsageError
 
 CORPORA = {
@@ -20,6 +20,14 @@ CORPORA = {
     "agenttrek": "tracer1.data.corpora.agenttrek:AgentTrek",
     "mm-traj": "tracer1.data.corpora.mm_traj:MMTraj",
 }
+LOOKS = {  # how a raw folder is known, the first that fits
+    "androidcontrol": ("android_control-*-of-*",),
+    "agentnet": ("agentnet_*.jsonl", "example.jsonl"),
+    "gui-odyssey": ("annotations/*.json", "all_anno.json"),
+    "mind2web": ("data/train-*.parquet", "data/test_*-*.parquet"),
+    "agenttrek": ("agenttrek*.json", "agenttrek*.jsonl"),
+    "mm-traj": ("*.json",),
+}
 ERRATA = Path(__file__).parent / "errata"  # one <corpus>.json for each
 
 
@@ -29,6 +37,13 @@ class Errata:
 
     version: str
     rows: Mapping[str, str]
+
+
+def sniff(folder: Path) -> str | None:
+    """The corpus whose published files lie in a folder, by their names; None when it is none of ours."""
+    if not folder.is_dir() or (folder / EPISODES).exists():
+        return None
+    return next((name for name, looks in LOOKS.items() if any(next(folder.glob(g), None) for g in looks)), None)
 
 
 def load_errata(name: str) -> Errata:

@@ -46,6 +46,9 @@ class Batches:
 
     def open(self, task: dict[str, Any]) -> None:
         """Begin, or go on where ``task`` is what was begun; UsageError when it is not."""
+        for folder in (self.folder.parent, self.folder.parent / "images", self.folder.parent / "elements"):
+            for left in folder.glob(".*.part"):  # by a writer that was killed
+                left.unlink(missing_ok=True)
         data = json.dumps(task, sort_keys=True, indent=1).encode()
         path = self.folder / "settings.json"
         if not path.exists():
