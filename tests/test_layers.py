@@ -70,6 +70,8 @@ ADAPTERS = {
     "miniwob": {"envs/server.py"},
     "rapidocr": {"tools/ocr.py"},
     "pyarrow": {"data/windows_file.py"},
+    "google": {"data/containers/tfexample.py", "data/containers/android_accessibility.py"},
+    "google_crc32c": {"data/containers/tfrecord.py"},
 }
 
 
