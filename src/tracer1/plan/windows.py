@@ -22,7 +22,7 @@ def episode_windows(episode: Episode, prompt: PromptSpec, history: int = 5, hori
     """One window for every step t of ``episode``: the prompt as it stood, the next up to ``horizon`` steps to come.
 
     history: K, past steps shown. A GUI step shows its screenshot; a tool-use step the task's images, its other files
-    by name, and what the last tool returned.
+    by name, and what the last tool returned; a step whose screen was recorded as text shows that text.
     """
     spec = replace(prompt, history=history, horizon=horizon)
     planned = [_planned(step) for step in episode.steps]
@@ -38,7 +38,7 @@ def episode_windows(episode: Episode, prompt: PromptSpec, history: int = 5, hori
                 t + 1,
                 platform=episode.platform,
                 images=images,
-                observation=None if on_screen or t == 0 else episode.steps[t - 1].observation,
+                observation=step.text or (None if on_screen or t == 0 else episode.steps[t - 1].observation),
                 files=() if on_screen else [path for path in episode.files if path not in pictures],
                 source=episode.source,
             ),

@@ -94,9 +94,10 @@ class Batches:
 
 def episode_lines(episode: Episode) -> bytes:
     """An episode as it stands in a batch; DataError when no UTF-8 file can hold it."""
-    record = episode_to_json(episode)
-    content = hashlib.sha256(_json({**record, "episode_id": ""})).hexdigest()
-    return _json([episode.episode_id, content, episode_tally(episode).to_json()]) + _json(record)
+    line = _json(episode_to_json(episode))
+    head = _json({"episode_id": episode.episode_id})[:-2]  # without the bracket and the end of the line
+    content = hashlib.sha256(line.removeprefix(head)).hexdigest()
+    return _json([episode.episode_id, content, episode_tally(episode).to_json()]) + line
 
 
 def _kept(lines: Iterator[bytes]) -> Iterator[Kept]:
@@ -141,8 +142,11 @@ def merge(batches: Batches, parts: Sequence[Part], out: Path, keep_duplicates: b
     return total
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
 def _json(value: Any) -> bytes:
     try:
-        return (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return (_ENCODER.encode(value) + "\n").encode()
     except ValueError as error:  # NaN, or a lone surrogate that no UTF-8 file can hold
         raise DataError(f"cannot be written as JSON: {error}") from error
