@@ -154,6 +154,7 @@ def rows() -> list[Any]:
     nothing = trajectory("Only the impossible", "clear('a51')", "focus('a51')")
     deep = trajectory("Go deep", "click('12')", f"scroll(0, {DEEP})", "click('13')")
     surrogate = trajectory("Half a character \ud83d", "click('12')")
+    surrogate += trajectory("Half a character in a call", "fly('\ud83d')", "click('12')")
     swapped = [*trajectory("Out of order", "click('12')", "click('13')")][::-1]
     broken: list[Any] = [
         {"messages": []},
@@ -165,7 +166,7 @@ def rows() -> list[Any]:
         {"messages": [{"role": "user", "content": prompt("Lost", [])}]},
     ]
     good = [*returns, *shop, *again, gap[0], *gap[2:], *silent, *every, *dropped, *nothing, *deep, *surrogate, *swapped]
-    return [*good[:1], *good[1:], *broken, *trajectory("The end", "click('12')"), *returns]
+    return [*good, *broken, *trajectory("The end", "click('12')"), *returns]
 
 
 def make(raw: Path) -> None:
