@@ -50,7 +50,8 @@ def find(tree: str, element: str) -> Node | None:
         start = tree.rfind("\n", 0, place) + 1
         if not tree[start:place].strip(" \t") and (match := _NODE.match(tree, start)):
             said = f"] {match['role']} {match['name']}"
-            return Node(match["role"], _unquoted(match["name"]), tree.count(said) < 2)
+            once = tree.find(said)
+            return Node(match["role"], _unquoted(match["name"]), once < 0 or tree.find(said, once + 1) < 0)
         place = tree.find(mark, place + 1)
     return None
 
