@@ -167,6 +167,11 @@ def test_the_first_of_several_tools_and_their_number() -> None:
     assert list(TOOLS)[-1] == "final_answer"
 
 
+def test_odd_code_is_parsed_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    assert read_call("print('\\d', 1if x else 2)").tool == "python"
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("source", ["-" * 10_000 + "1", "(" * 300, "a" + ".a" * 20_000, "x" * 200_000])
 def test_code_too_deep_is_damaged(tmp_path: Path, source: str) -> None:
     with pytest.raises(NoCode) as raised:

@@ -35,19 +35,14 @@ def parse_code(text: str) -> list[ast.stmt]:
     if len(text) > LONGEST:
         raise NoCode(f"{len(text)} characters", damaged=True)
     try:
-        return _parse_quietly(text) if "\\" in text else ast.parse(text).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd but code: "\d", 1if
+            return ast.parse(text).body
     except (RecursionError, MemoryError) as error:
         raise NoCode("nested too deep", damaged=True) from error
     except (SyntaxError, ValueError) as error:  # ValueError: a zero byte
         deep = "too many" in str(error)  # parentheses, levels of indentation
         raise NoCode(getattr(error, "msg", str(error)), damaged=deep) from error
-
-
-def _parse_quietly(text: str) -> list[ast.stmt]:
-    """Without a warning of escapes such as "\\d"."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text).body
 
 
 def bind(call: ast.Call, parameters: Sequence[str]) -> Bound:
