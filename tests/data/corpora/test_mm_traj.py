@@ -227,6 +227,16 @@ def test_an_answer_that_failed_is_no_step(tmp_path: Path) -> None:
     assert told(found) == [("dropped", "an answer before the end")]
 
 
+def test_an_answer_that_failed_at_the_end_is_no_end(tmp_path: Path) -> None:
+    turns = (code("", "x = 1"), error(0, "no"), code("So.", "final_answer(y)"), error(1, "name 'y' is not defined"))
+    found = one(tmp_path, row("a", "Task: Find.", *turns, answer="so"))
+    assert [step.action.action_type for step in found.episode.steps] == ["python", "finished"]
+    assert found.episode.steps[1].labels == {"added": True}
+    assert found.episode.steps[1].abstraction.startswith("failed: no")
+    told_of = one(tmp_path, row("a", "Task: Find.", code("So.", "final_answer('y')"), output(0, "y")))
+    assert steps(told_of) == [{"action_type": "finished", "content": "y"}]
+
+
 @pytest.mark.parametrize(
     ("given", "answer", "content", "kept"),
     [

@@ -74,8 +74,8 @@ class MMTraj:
         answer = _answer(data.get("answer"))
         rules = self.settings.abstractions == "rules"
         steps = _steps(turns, answer, names_in_words(task.attachments) if rules else None, notes)
-        if self.settings.terminal and answer is not None and steps and steps[-1].observation is not None:
-            known = _known(steps[-1].observation, False) if rules else ""
+        if self.settings.terminal and answer is not None and steps and _goes_on(steps[-1]):
+            known = _known(steps[-1].observation or "", bool(steps[-1].labels.get("error"))) if rules else ""
             steps.append(_step(known, Action("finished", content=answer), "answer", labels={"added": True}))
         labels: dict[str, str | float | bool] = {"correct": correct.strip()} if isinstance(correct, str) else {}
         if rules:
@@ -159,11 +159,11 @@ def _steps(turns: Sequence[_Turn], answer: str | None, given: str | None, notes:
                 raise Unusable(Note("damaged", "code that cannot be parsed", turn.where, str(error)), notes) from error
             notes.append(Note("changed", "code that is no Python is kept as python", turn.where, str(error)))
             action, labels = Action("python", arguments={"code": code}), {}
-        if action.action_type == "finished" and turn is not turns[-1]:
+        output, failed = turn.output or (None, False)
+        if action.action_type == "finished" and (failed or turn is not turns[-1]):
             notes.append(Note("dropped", "an answer before the end", turn.where, wording.one_line(code)))
             continue
         thought = read_thought(turn.reply)
-        output, failed = turn.output or (None, False)
         labels |= {"error": True} if failed else {}
         said = instruction(thought) or wording.instruction(action)
         steps.append(_step(known, action, said, output, thought or None, labels))
@@ -194,6 +194,11 @@ def _step(
 ) -> EpisodeStep:
     size = (0, 0)  # there is no screen
     return EpisodeStep(None, size, known, said, action, observation=output, thought=thought, labels=labels or {})
+
+
+def _goes_on(step: EpisodeStep) -> bool:
+    """Whether it came back with something and was not the end."""
+    return step.observation is not None and step.action.action_type != "finished"
 
 
 def _known(output: str, failed: bool) -> str:
