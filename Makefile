@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench reproduce smoke-resume clean
+.PHONY: help demo test check bench reproduce smoke-resume smoke-convert clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -24,6 +24,10 @@ check:  ## style and types
 smoke-resume:  ## a training run killed ten times ends, bit for bit, as one left alone (minutes)
 	@scripts/setup.sh dev
 	$(BIN)/pytest -rP -m slow tests/recipes/test_train.py
+
+smoke-convert:  ## conversions killed ten times end in the same bytes, with one worker and with two (minutes)
+	@scripts/setup.sh dev
+	$(BIN)/pytest -rP -m slow tests/recipes/test_corpora.py
 
 bench:  ## measured comparisons
 	@scripts/setup.sh all

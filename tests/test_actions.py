@@ -98,6 +98,10 @@ def test_an_element_stands_in_for_a_point() -> None:
     validate(Action("click", element="a51"), "web")
     with pytest.raises(ActionError, match="takes no 'element'"):
         validate(Action("wait", element="a51"), "web")
+    validate(Action("type", element="a51", content="ada"), "web")
+    validate(Action("hotkey", element="a51", key="enter"), "web")
+    with pytest.raises(ActionError, match="lacks 'content'"):
+        validate(Action("type", element="a51"), "web")
     with pytest.raises(ActionError, match="empty 'element'"):
         validate(Action("click", element=""), "web")
     assert same_action(Action("click", element="a51"), Action("click", element="a51"))

@@ -71,9 +71,20 @@ BEYOND: Mapping[str, tuple[str, ...]] = {  # by corpus: what is offered besides 
     "agentnet": ("middle_click", "triple_click", "hover"),
     "gui-odyssey": ("press_appselect", "call_user"),
     "mind2web": ("hover", "select"),
-    "agenttrek": ("hover", "select", "goto", "go_back", "go_forward", "new_tab", "tab_close", "tab_focus"),
+    "agenttrek": (
+        "middle_click",
+        "hover",
+        "select",
+        "goto",
+        "go_back",
+        "go_forward",
+        "new_tab",
+        "tab_close",
+        "tab_focus",
+    ),
 }
 POINTING = frozenset(spec.name for spec in _TABLE if "point" in spec.required)
+ON_ELEMENT = POINTING | {"type", "hotkey"}  # what may name an element
 TERMINAL = frozenset({"finished", "call_user"})
 
 _POINTS: tuple[Argument, ...] = ("point", "start_point", "end_point")
@@ -105,7 +116,8 @@ def is_tool(action_type: str) -> bool:
 def validate(action: Action, platform: Platform, source: str = "") -> None:
     """Raise ActionError, naming the argument, unless ``action`` is of ``platform`` and its arguments are in order.
 
-    source: the corpus that it was recorded in, which may know more actions. An ``element`` stands in for the point.
+    source: the corpus that it was recorded in, which may know more actions. An ``element`` stands in for the point, and
+    says in what is typed or where keys are pressed.
     """
     kind = action.action_type
     known = {spec.name: spec for spec in offered(platform, source)}
@@ -115,7 +127,7 @@ def validate(action: Action, platform: Platform, source: str = "") -> None:
     if spec is None:
         raise ActionError(f"action '{kind}' is unknown on {platform}: use one of {', '.join(known)}")
     optional: tuple[Argument, ...] = spec.optional
-    if kind in POINTING:
+    if kind in ON_ELEMENT:
         optional = (*optional, "element")
     for name in ARGUMENTS:
         value = getattr(action, name)

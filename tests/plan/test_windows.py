@@ -82,6 +82,17 @@ def test_a_tool_episode() -> None:
     assert "Observation: 7" in second.prompt[0]["content"][-1]["text"]
 
 
+def test_a_screen_that_is_text() -> None:
+    steps = tuple(
+        EpisodeStep(None, (0, 0), "", f"click {t}", Action("click", element=f"{t}"), text=f"RootWebArea {t}")
+        for t in range(2)
+    )
+    windows = list(episode_windows(Episode("e1", "agenttrek", "web", "Click all.", "train", steps), BRIEF))
+    for t, window in enumerate(windows):
+        assert window.images == ()
+        assert f"\nObservation: RootWebArea {t}\nNext: step {t + 1}" in window.prompt[0]["content"][-1]["text"]
+
+
 # ---- JSON ------------------------------------------------------------------------------------------------------------
 
 fractions = st.floats(0, 1)

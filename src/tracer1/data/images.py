@@ -17,7 +17,10 @@ MAX_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of a raw corpus: its bytes as published, what its header says, and its file if it has one of its own."""
+    """An image of a raw corpus: its bytes as published, what its header says, and its file if it has one of its own.
+
+    A task's other files travel the same way, with the size (0, 0).
+    """
 
     data: bytes
     size: Size

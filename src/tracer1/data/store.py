@@ -2,6 +2,7 @@
 
     DIR/episodes.jsonl           one Episode a line
     DIR/images/<sha256>.png      screenshots, named by their bytes
+    DIR/files/<sha256>.pdf       other files of a task
     DIR/elements/<sha256>.json   what the page said of itself at one step: a list of Elements
 
 Reading is strict: a key that is missing, unknown or of the wrong kind raises a DataError that names the file, the line
@@ -145,8 +146,9 @@ class EpisodeStore:
         return self._put(f"images/{hashlib.sha256(data).hexdigest()}.png", data)
 
     def keep_image(self, image: Image, link: bool = False) -> str:
-        """Keep an image's bytes as they are; ``link``: as a hard link to its own file, where there can be one."""
-        relative = f"images/{hashlib.sha256(image.data).hexdigest()}{image.suffix}"
+        """Keep the bytes of an image or file; ``link``: as a hard link to its own file, where there can be one."""
+        folder = "images" if image.size != (0, 0) else "files"
+        relative = f"{folder}/{hashlib.sha256(image.data).hexdigest()}{image.suffix}"
         path = self.directory / relative
         if link and image.path is not None and not path.exists():
             with _naming(path):

@@ -23,7 +23,7 @@ def episode_windows(episode: Episode, prompt: PromptSpec, history: int = 5, hori
     """One window for every step t of ``episode``: the prompt as it stood, the next up to ``horizon`` steps to come.
 
     history: K, past steps shown. A GUI step shows its screenshot; a tool-use step the task's images, its other files
-    by name, and what the last tool returned.
+    by name, and what the last tool returned; a step whose screen was recorded as text shows that text.
     """
     spec = replace(prompt, history=history, horizon=horizon)
     planned = [_planned(step) for step in episode.steps]
@@ -81,7 +81,7 @@ class _Seen(NamedTuple):
 
 
 def _seen(episode: Episode) -> Iterator[_Seen]:
-    """What is seen at each step: its screenshot, or a task's images and files and what the last tool returned."""
+    """What is seen at each step: its screenshot, or the screen's text, or a task's files and what the last tool returned."""
     pictures = tuple(path for path in episode.files if path.lower().endswith(IMAGE_SUFFIXES))
     others = tuple(path for path in episode.files if path not in pictures)
     returned = None
@@ -89,7 +89,7 @@ def _seen(episode: Episode) -> Iterator[_Seen]:
         if step.screenshot is not None:
             yield _Seen((step.screenshot,), None, ())
         else:
-            yield _Seen(pictures, returned, others)
+            yield _Seen(pictures, step.text or returned, others)
         returned = step.observation
 
 

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from tracer1.data.corpora import sniff
 from tracer1.data.corpora.corpus import ConvertSettings
-from tracer1.data.inspect import Tick, inspect_path, quiet
-from tracer1.data.inspection import Choice, Inspection, Problem
+from tracer1.data.inspect import inspect_path, quiet
+from tracer1.data.inspection import Choice, Inspection, Problem, Tick
 from tracer1.recipes.convert import convert
 
 

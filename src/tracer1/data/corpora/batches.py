@@ -26,6 +26,7 @@ from tracer1.types import Episode
 
 WORK = ".convert"
 RECORDS = 64  # in a batch
+BUFFER = 1 << 20  # bytes; episodes without pictures are long lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,13 @@ class Batches:
 
     def write(self, part: Part, number: int, tally: Tally, episodes: Sequence[bytes]) -> None:
         """Keep a batch of what ``episode_lines`` made."""
-        write_atomic(self._path(part, number), b"".join([_json(tally.to_json()), *episodes]))
+        with atomic(self._path(part, number)) as handle:
+            handle.writelines([_json(tally.to_json()), *episodes])
 
     def read(self, part: Part) -> Iterator[tuple[Tally, Iterator[Kept]]]:
         """The batches of a finished part, in order."""
         for path in sorted((self.folder / part.name).glob("*.jsonl")):
-            with path.open("rb") as handle:
+            with path.open("rb", buffering=BUFFER) as handle:
                 yield Tally.from_json(json.loads(next(handle))), _kept(handle)
 
     def count(self) -> int:
@@ -97,9 +99,10 @@ class Batches:
 
 def episode_lines(episode: Episode) -> bytes:
     """An episode as it stands in a batch; DataError when no UTF-8 file can hold it."""
-    record = episode_to_json(episode)
-    content = hashlib.sha256(_json({**record, "episode_id": ""})).hexdigest()
-    return _json([episode.episode_id, content, episode_tally(episode).to_json()]) + _json(record)
+    line = _json(episode_to_json(episode))
+    head = _json({"episode_id": episode.episode_id})[:-2]  # without the bracket and the end of the line
+    content = hashlib.sha256(memoryview(line)[len(head) :]).hexdigest()
+    return _json([episode.episode_id, content, episode_tally(episode).to_json()]) + line
 
 
 def _kept(lines: Iterator[bytes]) -> Iterator[Kept]:
@@ -144,8 +147,11 @@ def merge(batches: Batches, parts: Sequence[Part], out: Path, keep_duplicates: b
     return total
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
 def _json(value: Any) -> bytes:
     try:
-        return (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return (_ENCODER.encode(value) + "\n").encode()
     except ValueError as error:  # NaN, or a lone surrogate that no UTF-8 file can hold
         raise DataError(f"cannot be written as JSON: {error}") from error

@@ -42,6 +42,7 @@ class ConvertSettings:
     page: Literal["blocks", "full"] = "blocks"  # Mind2Web: what is shown of a page
     split_by: Literal["random", "task", "device", "app"] = "random"  # GUI-Odyssey: which of its four splits
     verified: bool = True  # MM-Traj: only trajectories that were judged correct
+    unseen: Literal["keep", "drop"] = "keep"  # MM-Traj: tasks whose pictures are not at hand
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ class Tally:
 
     def note(self, note: Note) -> None:
         example = f"{note.where}: {note.detail}" if note.detail else note.where
-        self._notes(note.kind, note.reason, 1, [example])
+        written = example.encode("utf-8", "backslashreplace").decode()  # it may tell of half a character
+        self._notes(note.kind, note.reason, 1, [written])
 
     def merge(self, other: Tally) -> None:
         """Add what comes after in the corpus' order."""

@@ -1,0 +1,92 @@
+"""Recorded code as calls with literal arguments: parsed, never run."""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST = 100_000  # characters of code; what agents write has some thousand
+DEPTH = 8  # of nested lists and objects in an argument
+LARGEST = 2**63  # integers that every reader of JSON can hold
+
+
+class NoCode(ValueError):
+    """What does not parse. ``damaged``: nested or long beyond all that an agent writes."""
+
+    def __init__(self, detail: str, damaged: bool = False) -> None:
+        super().__init__(detail)
+        self.damaged = damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A call's arguments by name. ``whole``: each is a literal that JSON can hold, and a parameter of the function."""
+
+    values: Mapping[str, Any]
+    whole: bool
+
+
+def parse_code(text: str) -> list[ast.stmt]:
+    """The statements of Python code. Raises NoCode."""
+    if len(text) > LONGEST:
+        raise NoCode(f"{len(text)} characters", damaged=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd but code: "\d", 1if
+            return ast.parse(text).body
+    except (RecursionError, MemoryError) as error:
+        raise NoCode("nested too deep", damaged=True) from error
+    except (SyntaxError, ValueError) as error:  # ValueError: a zero byte
+        deep = "too many" in str(error)  # parentheses, levels of indentation
+        raise NoCode(getattr(error, "msg", str(error)), damaged=deep) from error
+
+
+def bind(call: ast.Call, parameters: Sequence[str]) -> Bound:
+    """The literal arguments of ``call`` by the names of ``parameters``, in whose order positional ones stand."""
+    named = dict(zip(parameters, call.args, strict=False))
+    whole = len(call.args) <= len(parameters)
+    for keyword in call.keywords:
+        if keyword.arg is not None and keyword.arg in parameters and keyword.arg not in named:
+            named[keyword.arg] = keyword.value
+        else:
+            whole = False
+    values = {}
+    for name, node in named.items():
+        try:
+            values[name] = literal(node)
+        except ValueError:
+            whole = False
+    return Bound(values, whole)
+
+
+def literal(node: ast.expr) -> Any:
+    """The value of a literal, tuples as lists. Raises ValueError for all that JSON does not hold as it stands."""
+    if isinstance(node, ast.Constant):  # nearly all of them
+        return _plain(node.value)
+    try:
+        return _plain(ast.literal_eval(node))
+    except (TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _plain(value: Any, depth: int = DEPTH) -> Any:
+    match value:
+        case None | bool():
+            return value
+        case str() if value.isascii() or value.encode():  # encode raises for half a character
+            return value
+        case "":
+            return value
+        case int() if -LARGEST < value < LARGEST:
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case list() | tuple() if depth:
+            return [_plain(item, depth - 1) for item in value]
+        case dict() if depth and all(isinstance(key, str) for key in value):
+            return {_plain(key): _plain(item, depth - 1) for key, item in value.items()}
+    raise ValueError(f"no JSON: {type(value).__name__}")
