@@ -103,7 +103,7 @@ def make_mm_traj(raw: Path, steps: int) -> None:
     def rows() -> Iterator[Any]:
         for number in range(max(1, steps // STEPS)):
             turns = [_turn("system", "You are an expert assistant who can solve any task using code blobs.")]
-            turns.append(_turn("user", f"Task: How many entries has list {number}?\nAttachment: data/{number}.csv; "))
+            turns.append(_turn("user", f"Task: How many entries has list {number}?"))
             for step in range(STEPS - 1):
                 code = f'print(ask_search_agent(query="entry {step} of {number}"))'
                 turns.append(_turn("assistant", f"Thought: I look up entry {step}.\n\nCode:\n```py\n{code}\n```"))

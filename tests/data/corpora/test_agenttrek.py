@@ -240,7 +240,7 @@ def episodes(out: Path) -> dict[str, Episode]:
 def test_a_converted_store_is_clean(converted: tuple[Path, dict[str, Any]]) -> None:
     out, said = converted
     found = inspect_path(out)
-    assert found.problems == []
+    assert [str(problem) for problem in found.problems] == []
     assert (found.rows, said["episodes"], said["steps"]) == (15, 15, 50)
     for episode in read_episodes(out):
         assert [step.status for step in episode.steps] == ["not done"] * (len(episode.steps) - 1) + ["done"]

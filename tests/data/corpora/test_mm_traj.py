@@ -374,7 +374,7 @@ def by_id(out: Path) -> dict[str, Episode]:
 
 def test_a_converted_store_is_clean(converted: tuple[Path, dict[str, Any]]) -> None:
     out, said = converted
-    assert inspect_path(out).problems == []
+    assert [str(problem) for problem in inspect_path(out).problems] == []
     assert (said["episodes"], said["steps"]) == (14, 24)
     for episode in read_episodes(out):
         assert [step.status for step in episode.steps] == ["not done"] * (len(episode.steps) - 1) + ["done"]

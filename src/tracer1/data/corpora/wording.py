@@ -49,7 +49,7 @@ def instruction(action: Action, target: str = "") -> str:
         case "select":
             return f"select '{action.content}' in {target or _place(action.point)}"
         case "hotkey":
-            return f"press {'+'.join((action.key or '').split())}" + (f" in {target}" if target else "")
+            return f"press {'+'.join((action.key or '').split())}" + (f" in {target}" if action.element else "")
         case "scroll":
             return f"scroll {action.direction}" + (f" in {target}" if target else "")
         case "drag":
