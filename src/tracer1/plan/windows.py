@@ -81,7 +81,7 @@ class _Seen(NamedTuple):
 
 
 def _seen(episode: Episode) -> Iterator[_Seen]:
-    """What is seen at each step: its screenshot, the screen as text, or a task's files and what the last tool returned."""
+    """What is seen at each step: its screenshot, the screen as text, or a task's files and the last tool's output."""
     pictures = tuple(path for path in episode.files if path.lower().endswith(IMAGE_SUFFIXES))
     others = tuple(path for path in episode.files if path not in pictures)
     returned = None

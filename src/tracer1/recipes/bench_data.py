@@ -22,11 +22,11 @@ from tracer1.data.store import read_episodes
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.windows import episode_windows
 from tracer1.recipes.convert import convert
-from tracer1.recipes.made_corpora import MAKERS, make_store
+from tracer1.recipes.made_corpora import MAKERS, make_agenttrek, make_store
 from tracer1.recipes.windows import make_windows
 
 REPEATS: Final = 3
-STEPS: Final = {"androidcontrol": 600, "agenttrek": 12_000, "mm-traj": 12_000}
+STEPS: Final = {"androidcontrol": 600, "agenttrek": 6_000, "mm-traj": 12_000}
 WINDOWS: Final = 60_000
 SMALL, LARGE = 10_000, 1_000_000  # steps between which memory must stay flat
 MACHINE: Final = {"cpus": os.cpu_count(), "threads": 1, "system": platform.platform()}
@@ -219,7 +219,7 @@ def _memory(folder: Path, what: str) -> dict[str, Any]:
             make_store(source, steps)
             rows, _, peak = _alone(_make_windows, source, folder / f"{steps}.parquet")
         else:
-            MAKERS[what](source, steps)
+            make_agenttrek(source, steps, lines=12)  # a million rows of full size are 25 GB
             rows, _, peak = _alone(_convert, what, source, folder / f"{what}-{steps}-out")
         peaks[str(rows)] = [peak]
     least, most = (value[0] for value in peaks.values())

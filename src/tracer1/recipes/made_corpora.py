@@ -72,8 +72,8 @@ def _tree(rng: random.Random) -> bytes:
     return encode_forest(Forest((ScreenWindow(nodes=tuple(nodes)),)))
 
 
-def make_agenttrek(raw: Path, steps: int, lines: int = 12) -> None:
-    """One JSON array with a row a step; ``lines`` of accessibility tree in each."""
+def make_agenttrek(raw: Path, steps: int, lines: int = 650) -> None:
+    """One JSON array with a row a step; by default of some 25 kB as the published rows, most of it the tree."""
 
     def rows() -> Iterator[Any]:
         for number in range(steps):
