@@ -182,10 +182,10 @@ def _work(job: Job, parts: Sequence[Part], workers: int, progress: Tick | None) 
 
 
 def convert_part(job: Job, part: Part, tell: Callable[[], None] = lambda: None) -> int:
-    """Convert the batches of one part that are not there yet; returns the number of its episodes."""
-    batches = Batches(job.out)
+    """Convert the batches of one part that are not there yet; with a limit returns the number of its episodes."""
+    batches, limit = Batches(job.out), job.settings.limit
     if batches.done(part):
-        return batches.episodes(part)
+        return batches.episodes(part) if limit else 0
     corpus = corpus_class(job.source)(job.raw, job.settings)
     errata = load_errata(job.source).rows if job.settings.errata else {}
     numbered = enumerate(corpus.read(part))
@@ -195,16 +195,16 @@ def convert_part(job: Job, part: Part, tell: Callable[[], None] = lambda: None) 
         if not batches.has(part, number):
             batches.write(part, number, *_convert_batch(corpus, (record for _, record in group), job, errata))
         tell()
-        if job.settings.limit is not None and batches.episodes(part) >= job.settings.limit:
+        if limit and batches.episodes(part) >= limit:
             break
     batches.finish(part)
-    return batches.episodes(part)
+    return batches.episodes(part) if limit else 0
 
 
 def _convert_batch(
     corpus: Corpus, records: Iterable[Record | Note], job: Job, errata: Mapping[str, str]
-) -> tuple[Tally, list[bytes]]:
-    tally, lines = Tally(), list[bytes]()
+) -> tuple[Tally, list[tuple[bytes, bytes]]]:
+    tally, lines = Tally(), list[tuple[bytes, bytes]]()
     for record in records:
         tally.records += 1
         try:

@@ -122,13 +122,11 @@ def _line(where: str, line: bytes, depth: int) -> Any | Damaged:
         if not line.endswith(b"\n"):
             return Damaged(where, "truncated", "the file ends inside of the line; fetch the file again")
         return Damaged(where, "not JSON", _said(error, 0))
-    return _too_deep(where, depth) if _is_deeper(value, depth, text.count("[") + text.count("{")) else value
+    return _too_deep(where, depth) if _is_deeper(value, depth) else value
 
 
-def _is_deeper(value: Any, depth: int, brackets: int) -> bool:
-    """Whether more than ``depth`` lists and objects lie in one another; ``brackets`` is an upper bound of it."""
-    if brackets <= depth:
-        return False
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether more than ``depth`` lists and objects lie in one another."""
     level = [value]
     for _ in range(depth + 1):
         level = [part for part in level if isinstance(part, dict | list)]
@@ -252,7 +250,7 @@ def _checked(where: str, text: _Text, start: int, value: Any, limit: int, depth:
     end = text.at
     if end - start > limit:
         return _too_large(where, f"{limit:,} characters")
-    if _is_deeper(value, depth, text.text.count("[", start, end) + text.text.count("{", start, end)):
+    if _is_deeper(value, depth):
         return _too_deep(where, depth)
     if text.dirty and not _is_utf8(text.text[start:end]):
         return Damaged(where, "not UTF-8", "bytes of another encoding; fetch the file again")
