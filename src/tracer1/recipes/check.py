@@ -231,6 +231,8 @@ def _browser(config: Config) -> list[CheckItem]:
 
 
 def _tool_agent(config: Config) -> tuple[ToolAgent | None, CheckItem]:
+    if not config.stage2.steps and not config.evaluation.tasks:
+        return None, CheckItem("tool agent", True, "none is used: no stage 2 and no evaluation")
     try:
         agent = make_tool_agent(config.tool_agent.name, **config.tool_agent.options)
     except (UsageError, SetupError) as error:

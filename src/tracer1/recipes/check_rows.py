@@ -130,6 +130,7 @@ class _Found:
     plans: list[int] = field(default_factory=list)  # tokens, with the one that ends it
     repeating: int = 0
     below: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))  # gold below its mark, by stage
+    unscored: list[str] = field(default_factory=list)  # in stage 2: the record lacks what would be compared
 
 
 def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckItem]]:
@@ -216,7 +217,7 @@ def _score(window: Window, gold: str, measure: Measure, found: _Found) -> None:
         try:
             grounded = score_grounded(gold, window.reference, recorded_agent(window.reference), measure.grounded)
         except TraceR1Error as error:
-            found.below[1].append(f"{name_of(window)}: {error}")
+            found.unscored.append(f"{name_of(window)}: {error}")
             return
         score = grounded.overall or 0.0
         if abs(score - 1) > 1e-9:
@@ -250,6 +251,10 @@ def _gold_items(name: str, found: _Found, *, grounded: bool) -> Iterator[CheckIt
         if below:
             detail = f"{len(below)} of {scored} recorded plans score less than they should: {some(below)}"
             yield CheckItem(label, False, detail, remedy)
+        elif stage == 2 and found.unscored:
+            lost = len(found.unscored)
+            detail = f"{scored - lost} recorded plans score 1.0; {lost} cannot be scored: {some(found.unscored)}"
+            yield CheckItem(label, False, detail, remedy, optional=lost < scored)
         else:
             yield CheckItem(label, bool(scored), f"{scored} recorded plans score 1.0{repeated * (stage == 1)}", remedy)
 
