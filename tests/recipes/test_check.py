@@ -300,7 +300,7 @@ def test_gold_plans_below_one_are_named(
     assert item.detail == "1 of 2 recorded plans score less than they should: login-user/7 step 0 scores 0.000"
     item = items["train gold plans, stage 2"]
     assert (item.ok, item.optional) == (False, True)  # one of two can be scored
-    assert item.detail.startswith("1 recorded plans score 1.0; 1 cannot be scored: login-user/7 step 0: the reference's ")
+    assert item.detail.startswith("1 recorded plans score 1.0; 1 cannot be scored: login-user/7 step 0: the reference")
     item = checked(rows=[nothing])["train gold plans, stage 2"]
     assert (item.ok, item.optional) == (False, False)
 
