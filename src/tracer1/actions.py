@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Literal, cast
 
 from tracer1.coordinates import distance, inside
@@ -91,6 +92,7 @@ _POINTS: tuple[Argument, ...] = ("point", "start_point", "end_point")
 _TEXTS: tuple[Argument, ...] = ("content", "key", "app_name", "element")
 
 
+@cache
 def offered(platform: Platform, source: str = "") -> tuple[ActionSpec, ...]:
     """The rows for ``platform``, and those that the corpus ``source`` has beyond them."""
     beyond = BEYOND.get(source, ())

@@ -245,6 +245,8 @@ def _keep(converted: Converted, store: EpisodeStore, job: Job) -> Episode:
 
     def stored(step: EpisodeStep) -> EpisodeStep:
         nonlocal described
+        if step.screenshot is None and step.elements is None:
+            return step
         abstraction = step.abstraction
         if not abstraction and job.describe is not None and step.screenshot is not None:
             abstraction, described = job.describe(converted.images[step.screenshot]), True
