@@ -248,7 +248,7 @@ def _first(action: Action | None, size: Size | None) -> Card | None:
 
 def _chips(action: Action, size: Size | None) -> tuple[tuple[str, str], ...]:
     told = []
-    for name in ("content", "key", "direction", "app_name"):
+    for name in ("content", "key", "direction", "app_name", "element"):
         value = getattr(action, name)
         if value is not None and len(value) <= MOST_CHIP:
             told.append(("" if name in ("key", "direction") else words(name), value))
