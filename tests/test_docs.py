@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 import typer
 
-from tracer1.actions import ACTIONS
+from tracer1.actions import ACTIONS, BEYOND
 from tracer1.cli import app
 from tracer1.config import StageSettings, config_keys, load_config
+from tracer1.data.corpora import CORPORA
+from tracer1.data.corpora.corpus import ConvertSettings
 from tracer1.rewards import grounded, trajectory
 
 ROOT = Path(__file__).parents[1]
-README, METHOD, DEVIATIONS, LOG = (
-    ROOT / name for name in ("README.md", "docs/METHOD.md", "docs/DEVIATIONS.md", "docs/LOG.md")
+README, METHOD, DEVIATIONS, DATA, LOG = (
+    ROOT / name for name in ("README.md", "docs/METHOD.md", "docs/DEVIATIONS.md", "docs/DATA.md", "docs/LOG.md")
 )
-DOCUMENTS = (README, METHOD, DEVIATIONS, LOG, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
+DOCUMENTS = (README, METHOD, DEVIATIONS, DATA, LOG, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
 MADE_BY_RUNS = ("runs/", "data/episodes", "data/train")  # outputs of the commands that the documents show
 TOP = {p.name for p in ROOT.iterdir()} | {"models"}
 
@@ -211,6 +213,18 @@ def test_every_setting_exists(document: Path) -> None:
         c for c in quoted(document) if re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)+", c) and c.partition(".")[0] in sections
     }
     assert named <= known
+
+
+def test_every_setting_of_a_conversion_is_told() -> None:
+    for name in ConvertSettings.__dataclass_fields__:
+        assert f"{name}=" in text(DATA) or f"--{name}" in text(DATA), f"DATA.md does not tell of {name}"
+
+
+def test_every_corpus_and_every_action_of_its_own_is_told() -> None:
+    for name in CORPORA:
+        assert f"`{name}`" in text(DATA)
+        row = next(line for line in text(DATA).splitlines() if line.startswith("| **types of their own**"))
+        assert all(action in row for action in BEYOND.get(name, ()))
 
 
 def test_every_deviation_has_a_setting_or_says_none() -> None:
