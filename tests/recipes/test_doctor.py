@@ -32,6 +32,11 @@ def test_a_browser_that_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert item.detail.startswith(f"{program} fails: ")
 
 
+def test_a_record_is_written_and_read() -> None:
+    item = doctor.converters_work()
+    assert item.ok, item.detail
+
+
 def test_a_drawn_word_is_read() -> None:
     item = doctor.ocr_works()
     assert item.ok, item.detail

@@ -91,6 +91,9 @@ def _planner(settings: ModelSettings) -> tuple[Planner, CheckItem]:
     if not tokenizer.chat_template:
         remedy = "choose an instruction-tuned model"
         return unknown, CheckItem("model", False, f"{settings.path} has no chat template; {instead}", remedy)
+    if not tokenizer.is_fast:
+        detail = f"{settings.path}: a tokenizer in Python; text is estimated at {CHARACTERS} characters a token"
+        return Planner(vision, Estimate(), folder), CheckItem("model", True, detail)
     side = vision.patch * vision.merge
     detail = f"{settings.path}: {len(tokenizer)} tokens in its vocabulary, one for {side}x{side} pixels of an image"
     return Planner(vision, Tokenizer(tokenizer), folder), CheckItem("model", True, detail)

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tracer1.errors import SetupError
 from tracer1.recipes.check import GIB, free_bytes, probe
@@ -47,6 +48,22 @@ def _imports(package: str, extra: str) -> Callable[[], CheckItem]:
             return CheckItem(package, False, str(error), f"pip install 'tracer1[{extra}]'")
 
     return check
+
+
+def converters_work() -> CheckItem:
+    """Whether the containers of the corpora can be read: a record is written, summed and read back."""
+    try:
+        from tracer1.data.containers.tfexample import decode_example, encode_example
+        from tracer1.data.containers.tfrecord import read_tfrecord, write_tfrecord
+        from tracer1.data.windows_file import SCHEMA
+    except ImportError as error:
+        return CheckItem("converters", False, str(error), "pip install 'tracer1[data]'")
+    with TemporaryDirectory() as folder:
+        write_tfrecord(Path(folder) / "one", [encode_example({"goal": [WORD.encode()]})])
+        read = [decode_example(data) for _, data in read_tfrecord(Path(folder) / "one") if isinstance(data, bytes)]
+    whole = read == [{"goal": [WORD.encode()]}]
+    detail = f"a TFRecord was written and read; windows have {len(SCHEMA)} columns"
+    return CheckItem("converters", whole, detail, "pip install --force-reinstall protobuf google-crc32c pyarrow")
 
 
 def browser_works() -> CheckItem:
@@ -151,9 +168,11 @@ CHECKS: tuple[Callable[[], CheckItem], ...] = (
     torch_works,
     _imports("transformers", "train"),
     _imports("trl", "train"),
+    converters_work,
     browser_works,
     ocr_works,
     sandbox_works,
+    _imports("openai", "models"),
     gpus,
     disk,
     memory,
