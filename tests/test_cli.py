@@ -236,7 +236,7 @@ def test_text_in_any_script_is_written_as_it_is(run: Callable[..., Result]) -> N
 
 
 def test_an_unknown_bench(run: Callable[..., Result]) -> None:
-    one_line(run("bench", "speed"), 2, "no bench 'speed'; there are env, grpo-step, plan-act, reward")
+    one_line(run("bench", "speed"), 2, "no bench 'speed'; there are data, env, grpo-step, plan-act, reward")
 
 
 def test_an_unknown_environment(run: Callable[..., Result], tmp_path: Path) -> None:
