@@ -8,16 +8,11 @@ from collections.abc import Iterator
 import pytest
 from live_browser import Live
 
-from tracer1.envs.miniwob import Browser, find_browser
-from tracer1.errors import SetupError
+from tracer1.envs.miniwob import Browser
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    try:
-        find_browser()
-    except SetupError as error:
-        pytest.skip(str(error))
     with asyncio.Runner() as runner:
         browser = Browser(tmp_path_factory.mktemp("images"))
         runner.run(browser.__aenter__())

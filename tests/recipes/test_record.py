@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from tracer1.data.store import EpisodeStore, read_episodes
-from tracer1.envs.miniwob import find_browser
-from tracer1.errors import InstructionError, SetupError, ToolAgentError, UsageError
+from tracer1.errors import InstructionError, ToolAgentError, UsageError
 from tracer1.recipes.bench_env import bench_env
 from tracer1.recipes.grounding import grounding_report
 from tracer1.recipes.record import RecordReport, record_miniwob, verify_oracles
@@ -18,14 +17,6 @@ from tracer1.tools.ocr import OcrToolAgent
 from tracer1.types import Action, Observation, Point
 
 TASKS = ["login-user-popup", "form-sequence-2", "click-button-sequence"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def browser() -> None:
-    try:
-        find_browser()
-    except SetupError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

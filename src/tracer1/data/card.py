@@ -14,12 +14,11 @@ from typing import Any
 
 import yaml
 
-from tracer1.data.store import parse_json, write_atomic
+from tracer1.data.store import read_conversion, write_atomic
 from tracer1.data.windows_file import SourceCount, count_sources, windows_settings
 from tracer1.errors import DataError
 
 CARD = "README.md"
-CONVERSION = "conversion.json"
 MARK = "<!-- Written by `tracer1 data windows`, and again with every file. Without this line it is yours and stays. -->"
 # What the Hub knows by name; any other licence is "other" there, and stands in words below.
 LICENCES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "openrail"}
@@ -133,13 +132,7 @@ def _windows_files(folder: Path) -> Iterable[tuple[Path, dict[str, str]]]:
 
 
 def _split(file: Path, settings: dict[str, str]) -> Split:
-    conversion = file.parent / settings["store"] / CONVERSION
-    try:
-        origin = parse_json(conversion.read_bytes()) if conversion.exists() else {}
-    except ValueError as error:
-        raise DataError(f"{conversion}: not JSON: {error}") from error
-    if not isinstance(origin, dict):
-        raise DataError(f"{conversion}: not a JSON object; convert the corpus again, or take the file away")
+    origin = read_conversion(file.parent / settings["store"]) or {}
     return Split(file.name, count_sources(file), settings, origin)
 
 

@@ -13,6 +13,7 @@ from tracer1.types import Size
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp"}
 MAX_BYTES = 256 << 20
+BROKEN = (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError)  # how Pillow calls a broken image
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +29,41 @@ class Image:
     path: Path | None = None
 
 
+def verify(data: bytes) -> tuple[Size, str]:
+    """(width, height) and Pillow's name of the format, by header and checksums; raises one of BROKEN."""
+    with Pillow.open(io.BytesIO(data)) as image:
+        size, kind = image.size, image.format or ""
+        image.verify()
+    return size, kind
+
+
+def image_size(path: Path) -> Size:
+    """(width, height) in pixels from the header alone; DataError names the file when there is none to read."""
+    try:
+        with Pillow.open(path) as image:
+            return image.size
+    except BROKEN as error:
+        raise DataError(f"{path}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be opened or is no image, in a few words."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) if isinstance(error, DataError) else f"corrupt image ({type(error).__name__}: {error})"
+
+
 def read_image(data: bytes, where: str, path: Path | None = None) -> Image:
     """Check an image by its header and, where the format has them, its checksums; nothing is decoded.
 
     Raises DataError, beginning with ``where``, for what is no image, is cut off or would decode to a bomb.
     """
     try:
-        with Pillow.open(io.BytesIO(data)) as image:
-            size, kind = image.size, image.format or ""
-            image.verify()
-    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
-        raise DataError(f"{where}: corrupt image ({type(error).__name__}: {error}); fetch the file again") from error
+        size, kind = verify(data)
+    except BROKEN as error:
+        raise DataError(f"{where}: {reason(error)}; fetch the file again") from error
     if kind not in SUFFIXES:
         raise DataError(f"{where}: an image of the format {kind or 'unknown'}; use {', '.join(SUFFIXES)}")
     return Image(data, size, SUFFIXES[kind], path)

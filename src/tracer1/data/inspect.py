@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from tracer1.data import windows_file
 from tracer1.data.inspection import (
     Choice,
@@ -24,12 +22,20 @@ from tracer1.data.inspection import (
     Skipped,
     Tick,
 )
-from tracer1.data.problems import BROKEN, Images, episode_problems, from_error, reason, window_problems
-from tracer1.data.store import EPISODES, EpisodeStore, episode_from_json, episodes_file, json_lines, parse_json
+from tracer1.data.problems import Images, episode_problems, from_error, window_problems
+from tracer1.data.store import (
+    CONVERSION,
+    EPISODES,
+    EpisodeStore,
+    episode_from_json,
+    episodes_file,
+    json_lines,
+    parse_json,
+    read_conversion,
+)
 from tracer1.errors import DataError, UsageError
-from tracer1.types import Episode, Size
+from tracer1.types import Episode
 
-CONVERSION = "conversion.json"
 SHOWN = Choice()
 
 
@@ -86,15 +92,6 @@ def inspect_episodes(
     return found
 
 
-def image_size(path: Path) -> Size:
-    """(width, height) in pixels from the header alone; DataError names the file when there is none to read."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except BROKEN as error:
-        raise DataError(f"{path}: {reason(error)}") from error
-
-
 def _is_episode(record: Any) -> bool:
     return isinstance(record, Mapping) and "episode_id" in record and "steps" in record
 
@@ -105,11 +102,12 @@ def _is_episode(record: Any) -> bool:
 def _inspect_store(file: Path, choice: Choice, tick: Tick) -> Inspection:
     store = EpisodeStore(file.parent)
     found = Inspection(file, "episodes", store.read)
-    if (note := file.parent / CONVERSION).is_file():
-        try:
-            found.conversion = read_conversion(note)
-        except DataError as error:
-            found.problems.add(Problem(CONVERSION, "", "", str(error)))
+    try:
+        if (record := read_conversion(file.parent)) is not None:
+            found.conversion = _conversion(record)
+    except DataError as error:
+        message = str(error).removeprefix(f"{file.parent / CONVERSION}: ")
+        found.problems.add(Problem(CONVERSION, "", "", message))
     return inspect_episodes(found, _stored(file, found, tick), choice)
 
 
@@ -157,17 +155,14 @@ def _count_episode(found: Inspection, episode: Episode) -> None:
         found.count("screen", blank if step.screenshot is None else f"{step.size[0]}x{step.size[1]}")
 
 
-def read_conversion(path: Path) -> Conversion:
-    """What stands in a ``conversion.json``; DataError when it is not such a file."""
+def _conversion(record: dict[str, Any]) -> Conversion:
+    """What a ``conversion.json`` says; DataError when it is no such record."""
     try:
-        record = parse_json(path.read_bytes())
         skipped = [
             Skipped(why, int(left["count"]), tuple(map(str, left.get("first", ()))))
             for why, left in record.pop("skipped", {}).items()
         ]
         facts = tuple((str(name), value if isinstance(value, str) else str(value)) for name, value in record.items())
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}") from error
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"not a conversion's record ({type(error).__name__}: {error}); convert again") from error
     return Conversion(facts, tuple(sorted(skipped, key=lambda s: -s.count)))

@@ -6,23 +6,19 @@ Problems come as (field, message); a field is a path inside the record, such as 
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
 from tracer1.actions import validate
 from tracer1.coordinates import inside
+from tracer1.data.images import BROKEN, reason, verify
 from tracer1.data.inspection import Opener, Place, Problem
 from tracer1.data.store import parse_elements
 from tracer1.errors import ActionError, DataError
 from tracer1.types import Action, Box, Episode, EpisodeStep, Size, Window
 
 Finding = tuple[str, str]
-
-BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # Pillow's words for a broken image
 
 _FIELD = r"[\w.\[\]]+"
 _LACKS = re.compile(rf"(?:({_FIELD}): )?(?=(\w+) is missing|unknown key '([^']*)')")
@@ -73,23 +69,12 @@ class Images:
     def _look(self, name: str) -> Size | str:
         try:
             data = self.open_file(name)
-            with Image.open(io.BytesIO(data)) as image:
-                size = image.size
-                image.verify()
+            size, _ = verify(data)
         except (*BROKEN, DataError) as error:
             return reason(error)
         if self.hashed and name.startswith("images/") and Path(name).stem != hashlib.sha256(data).hexdigest():
             return "the name is not the SHA-256 of the bytes"
         return size
-
-
-def reason(error: Exception) -> str:
-    """Why a file could not be opened, in a few words."""
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) if isinstance(error, DataError) else f"corrupt image ({type(error).__name__}: {error})"
 
 
 # ---- episodes --------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # without Pillow, which only who opens images needs
     from tracer1.data.images import Image
 
 EPISODES = "episodes.jsonl"
+CONVERSION = "conversion.json"  # beside it, where a corpus was converted
 
 log = logging.getLogger(__name__)
 
@@ -226,6 +227,22 @@ def _mend(handle: IO[bytes], path: Path) -> int:
         return end - len(last)
     handle.write(b"\n")
     return end + 1
+
+
+def read_conversion(directory: Path | str) -> dict[str, Any] | None:
+    """What a finished conversion says of a store, or None; DataError when it cannot be read."""
+    path = Path(directory) / CONVERSION
+    if not path.exists():
+        return None
+    try:
+        record = parse_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}; convert the corpus again, or take the file away") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{path}: not a JSON object; convert the corpus again, or take the file away")
+    return record
 
 
 def read_episodes(directory: Path | str) -> Iterator[Episode]:

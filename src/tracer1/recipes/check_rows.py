@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from tracer1.config import PlanSettings
-from tracer1.data.inspect import image_size
+from tracer1.data.images import image_size
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import read_rows, row_to_window, windows_store
 from tracer1.errors import DataError, FrameError, TraceR1Error

@@ -15,6 +15,7 @@ import math
 import multiprocessing
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -32,13 +33,12 @@ from tracer1.data.corpora.batches import RECORDS, Batches, episode_lines, merge
 from tracer1.data.corpora.corpus import Converted, ConvertSettings, Corpus, Note, Part, Record, Unusable
 from tracer1.data.corpora.tally import Tally
 from tracer1.data.images import Image
-from tracer1.data.store import EpisodeStore, parse_json, write_atomic
+from tracer1.data.store import CONVERSION, EpisodeStore, read_conversion, write_atomic
 from tracer1.errors import DataError, UsageError
 from tracer1.progress import Tick
 from tracer1.types import Episode, EpisodeStep
 
-CONVERSION = "conversion.json"
-POLL = 1.0  # seconds between looks at how far the workers are
+POLL = 1.0  # seconds between looks at how far the work is
 
 
 class Describe(Protocol):
@@ -92,7 +92,7 @@ def convert(
         "batch": batch,
     }
     if (finished := read_conversion(out)) is not None:
-        if finished["task"] == _hash(task):
+        if finished.get("task") == _hash(task):
             return finished
         raise UsageError(f"{out}: holds another conversion; choose another --out, or delete that folder")
     batches = Batches(out)
@@ -111,15 +111,6 @@ def convert(
     write_atomic(out / CONVERSION, json.dumps(result, ensure_ascii=False, indent=1).encode())
     batches.close()
     return result
-
-
-def read_conversion(out: Path | str) -> dict[str, Any] | None:
-    """What a finished conversion says of itself, or None."""
-    path = Path(out) / CONVERSION
-    try:
-        return dict(parse_json(path.read_bytes())) if path.exists() else None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}; delete it to convert again") from error
 
 
 def convert_settings(pairs: Sequence[str], **given: Any) -> ConvertSettings:
@@ -152,8 +143,12 @@ def _work(job: Job, parts: Sequence[Part], workers: int, progress: Tick | None) 
         prefix = list(takewhile(made.__contains__, parts))
         return job.settings.limit is not None and sum(made[part] for part in prefix) >= job.settings.limit
 
+    told = -POLL
+
     def tell() -> None:
-        if progress is not None:
+        nonlocal told
+        if progress is not None and (len(made) == len(parts) or time.monotonic() - told >= POLL):
+            told = time.monotonic()
             progress(len(made), len(parts), f"{batches.count()} batches of {job.batch} records")
 
     if workers == 1:
@@ -182,10 +177,11 @@ def _work(job: Job, parts: Sequence[Part], workers: int, progress: Tick | None) 
 
 
 def convert_part(job: Job, part: Part, tell: Callable[[], None] = lambda: None) -> int:
-    """Convert the batches of one part that are not there yet; with a limit returns the number of its episodes."""
+    """Convert the batches of one part that are not there yet; returns the number of its episodes."""
     batches, limit = Batches(job.out), job.settings.limit
-    if batches.done(part):
-        return batches.episodes(part) if limit else 0
+    if (finished := batches.done(part)) is not None:
+        return finished
+    episodes = 0
     corpus = corpus_class(job.source)(job.raw, job.settings)
     errata = load_errata(job.source).rows if job.settings.errata else {}
     numbered = enumerate(corpus.read(part))
@@ -194,11 +190,12 @@ def convert_part(job: Job, part: Part, tell: Callable[[], None] = lambda: None) 
             sys.exit("the conversion that this process worked for is gone")
         if not batches.has(part, number):
             batches.write(part, number, *_convert_batch(corpus, (record for _, record in group), job, errata))
+        episodes += batches.episodes(part, number)
         tell()
-        if limit and batches.episodes(part) >= limit:
+        if limit and episodes >= limit:
             break
-    batches.finish(part)
-    return batches.episodes(part) if limit else 0
+    batches.finish(part, episodes)
+    return episodes
 
 
 def _convert_batch(

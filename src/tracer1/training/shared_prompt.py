@@ -244,21 +244,18 @@ def pack(
     device = input_ids.device
     ids, mask = input_ids.cpu(), attention_mask.bool().cpu()
     types = torch.zeros_like(ids) if mm_token_type_ids is None else mm_token_type_ids.cpu()
-    prompts = [row[keep].tolist() for row, keep in zip(ids[:, :-completion], mask[:, :-completion], strict=True)]
-    tails = [row[keep].tolist() for row, keep in zip(ids[:, -completion:], mask[:, -completion:], strict=True)]
+    prompts = _kept(ids[:, :-completion], mask[:, :-completion])
+    tails = _kept(ids[:, -completion:], mask[:, -completion:])
 
     row: list[Tensor] = []
-    labels: list[int] = []
-    scored: list[int] = []
     positions: list[Tensor] = []
     groups: list[Group] = []
-    first = [0] * len(prompts)
+    places: dict[int, range] = {}  # of each sample, those that predict its tokens
     start = 0
-    members_by_prompt = groups_of(prompts, images)
-    for members in members_by_prompt:
+    together = groups_of([prompt.tolist() for prompt in prompts], images)
+    for members in together:
         b = members[0]
-        prompt = torch.tensor(prompts[b])
-        before = len(prompt) - 1
+        prompt, before = prompts[b], len(prompts[b]) - 1
         width = max(1, max(len(tails[m]) for m in members))
         where, delta = model.model.get_rope_index(
             prompt[None],
@@ -269,13 +266,9 @@ def pack(
         positions.append(where[:, 0, :-1])
         after = before + int(delta) + torch.arange(width)
         for k, m in enumerate(members):
-            tail = tails[m]
-            first[m] = len(labels)
-            labels += tail
-            scored += range(start + before + k * width, start + before + k * width + len(tail))
-            segment = prompt[-1].repeat(width)
-            segment[1 : len(tail)] = torch.tensor(tail[:-1], dtype=torch.long)
-            row.append(segment)
+            first = start + before + k * width
+            places[m] = range(first, first + len(tails[m]))
+            row.append(_segment(prompt[-1], tails[m], width))
             positions.append(after.expand(3, -1))
         groups.append(Group(start, before, len(members), width))
         start = groups[-1].end
@@ -284,16 +277,35 @@ def pack(
         "position_ids": torch.cat(positions, dim=1)[:, None].to(device),
         "layout": Layout(tuple(groups)),
     }
-    chosen = [members[0] for members in members_by_prompt]
+    chosen = [members[0] for members in together]
     if any(images[b] for b in chosen):
         inputs["pixel_values"] = torch.cat([image for b in chosen for image in images[b]])
         inputs["image_grid_thw"] = torch.cat([grid for b in chosen for grid in grids[b]])
+    return _readable(inputs, tails, places, device)
+
+
+def _kept(ids: Tensor, mask: Tensor) -> list[Tensor]:
+    """Each row without its padding."""
+    return [row[keep] for row, keep in zip(ids, mask, strict=True)]
+
+
+def _segment(last: Tensor, tail: Tensor, width: int) -> Tensor:
+    """(width,): the prompt's last token, then a completion but its last token; nobody reads what is past its end."""
+    segment = last.repeat(width)
+    segment[1 : len(tail)] = tail[:-1]
+    return segment
+
+
+def _readable(inputs: dict[str, Any], tails: Sequence[Tensor], places: dict[int, range], device: Any) -> Packed:
+    """The row with where each sample's figures will stand: samples one after the other."""
+    width = torch.tensor([len(tail) for tail in tails])
+    scored = [place for b in range(len(tails)) for place in places[b]]
     return Packed(
         inputs,
         torch.tensor(scored or [0], device=device),
-        torch.tensor(labels or [IGNORED], device=device)[None],
-        torch.tensor(first, device=device),
-        torch.tensor([len(tail) for tail in tails], device=device),
+        (torch.cat(list(tails)) if scored else torch.tensor([IGNORED]))[None].to(device),
+        (width.cumsum(0) - width).to(device),
+        width.to(device),
     )
 
 

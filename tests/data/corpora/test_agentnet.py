@@ -398,7 +398,7 @@ def test_own_types_are_kept_or_left_out(raw: Path, episodes: dict[str, Episode],
     check_whole(tmp_path / "out", tmp_path / "windows.parquet")
     assert list(actions(by_id(tmp_path / "out")[fixture.task_id("own-types")])) == ["finished"]
     dropped = reasons(made, "dropped")
-    assert [dropped[f"no name in UI-TARS: {name}"] for name in ("triple_click", "middle_click", "hover")] == [1, 1, 1]
+    assert [dropped[f"no equivalent: {name}"] for name in ("triple_click", "middle_click", "hover")] == [1, 1, 1]
 
 
 def test_a_call_of_no_known_name_costs_its_step(episodes: dict[str, Episode], made: dict[str, Any]) -> None:

@@ -193,7 +193,7 @@ def test_own_types_can_be_left_out(raw: Path, tmp_path: Path) -> None:
     assert list(actions(left["1002"])) == ["press_home", "press_back", "press_home", "finished"]
     assert (list(actions(left["1007"])), left["1007"].labels["incomplete"]) == (["click"], True)
     dropped = reasons(made, "dropped")
-    assert (dropped["no name in UI-TARS: press_appselect"], dropped["no name in UI-TARS: call_user"]) == (1, 1)
+    assert (dropped["no equivalent: press_appselect"], dropped["no equivalent: call_user"]) == (1, 1)
 
 
 def test_what_has_no_name_costs_its_step(episodes: dict[str, Episode], made: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ def test_what_ui_tars_has_no_name_for_may_be_dropped_and_is_told_in_what_comes_n
     converted = made(rows["plan"], ConvertSettings(beyond="drop"))
     steps = converted.episode.steps
     assert [step.action.action_type for step in steps] == ["click", "type", "hotkey"]
-    assert reasons(converted) == ["no equivalent of hover", "no equivalent of select"]
+    assert reasons(converted) == ["no equivalent: hover", "no equivalent: select"]
     assert steps[1].labels["unseen_before"] == "point at the 'Plans' link"
     assert steps[1].abstraction.startswith("after point at the 'Plans' link: The Shop & more: ")
     assert "unseen_before" not in steps[0].labels

@@ -7,68 +7,41 @@ looked up by its last part; of several such files the one counts that has the mo
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from tracer1.data.containers.zips import LIMIT, ZipReader, leaves_folder
 from tracer1.errors import DataError
 
 
-class ImageSource(Protocol):
+class ImageSource(ABC):
     """Pictures by name. DataError when a name is not there, stands for several, or leads out of the folder."""
-
-    def names(self) -> Iterable[str]:
-        """All files, by the names of the source."""
-
-    def find(self, name: str) -> str | None:
-        """The name under which the source has what a record calls ``name``; None when it has no such file."""
-
-    def read(self, name: str) -> bytes:
-        """The bytes of the file that a record calls ``name``."""
-
-    def path(self, name: str) -> Path | None:
-        """The file itself, where it is one of its own; None in an archive."""
-
-    def close(self) -> None:
-        """Let go of what is open."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-def open_images(place: Path | str, limit: int = LIMIT) -> ImageSource:
-    """A folder, a ``.zip``, or the last part of a zip in parts; ``limit``: the most bytes of one picture.
-
-    Raises DataError when it is none of these or cannot be read.
-    """
-    place = Path(place)
-    if place.is_dir():
-        return ImageFolder(place, limit)
-    if place.suffix.lower().startswith(".z") and place.suffix[2:].isdigit():
-        raise DataError(f"{place}: a part of a zip; give its last part, {place.with_suffix('.zip').name}")
-    return ImageZip(place, limit)
-
-
-class _Images:
-    """Names, and the closing of nothing."""
 
     def __init__(self, place: Path, limit: int) -> None:
         self.place, self._limit = place, limit
 
+    @abstractmethod
     def names(self) -> Iterable[str]:
-        raise NotImplementedError
+        """All files, by the names of the source."""
 
-    def _has(self, name: str) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """The bytes of the file that a record calls ``name``."""
+
+    @abstractmethod
+    def path(self, name: str) -> Path | None:
+        """The file itself, where it is one of its own; None in an archive."""
+
+    @abstractmethod
+    def _has(self, name: str) -> bool: ...
 
     def find(self, name: str) -> str | None:
+        """The name under which the source has what a record calls ``name``; None when it has no such file."""
         if leaves_folder(name):
             raise DataError(f"{self.place}: {name!r} leads out of the folder; name a file below it")
         if self._has(name):
@@ -94,8 +67,8 @@ class _Images:
             index.setdefault(name.rpartition("/")[2], []).append(name)
         return index
 
-    def close(self) -> None:
-        pass
+    def close(self) -> None:  # noqa: B027  a folder has nothing to close
+        """Let go of what is open."""
 
     def __enter__(self) -> Self:
         return self
@@ -106,12 +79,25 @@ class _Images:
         self.close()
 
 
+def open_images(place: Path | str, limit: int = LIMIT) -> ImageSource:
+    """A folder, a ``.zip``, or the last part of a zip in parts; ``limit``: the most bytes of one picture.
+
+    Raises DataError when it is none of these or cannot be read.
+    """
+    place = Path(place)
+    if place.is_dir():
+        return ImageFolder(place, limit)
+    if place.suffix.lower().startswith(".z") and place.suffix[2:].isdigit():
+        raise DataError(f"{place}: a part of a zip; give its last part, {place.with_suffix('.zip').name}")
+    return ImageZip(place, limit)
+
+
 def _in_common(one: list[str], other: list[str]) -> int:
     """How many last parts two paths share."""
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one[::-1], other[::-1], strict=False))))
 
 
-class ImageFolder(_Images):
+class ImageFolder(ImageSource):
     """Files below a folder. Links are followed: a cache of downloads is made of them."""
 
     def names(self) -> Iterable[str]:
@@ -136,7 +122,7 @@ class ImageFolder(_Images):
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-class ImageZip(_Images):
+class ImageZip(ImageSource):
     """Members of a zip, whole or in parts."""
 
     def __init__(self, place: Path, limit: int) -> None:

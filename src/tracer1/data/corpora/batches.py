@@ -2,7 +2,7 @@
 
     OUT/.convert/settings.json            what is being converted, and how
     OUT/.convert/<part>/000000.jsonl      a batch: its tally, then two lines for each episode
-    OUT/.convert/<part>/done              the part has no more
+    OUT/.convert/<part>/done              the part has no more; how many episodes it has
 
 Batches are cut by the raw records alone, so they are the same whatever the number of workers. Each is written whole or
 not at all; the merge reads them in the corpus' order.
@@ -71,11 +71,13 @@ class Batches:
     def has(self, part: Part, number: int) -> bool:
         return self._path(part, number).exists()
 
-    def done(self, part: Part) -> bool:
-        return (self.folder / part.name / "done").exists()
+    def done(self, part: Part) -> int | None:
+        """The episodes of a part that has no more batches to come, else None."""
+        path = self.folder / part.name / "done"
+        return int(path.read_bytes()) if path.exists() else None
 
-    def finish(self, part: Part) -> None:
-        write_atomic(self.folder / part.name / "done", b"")
+    def finish(self, part: Part, episodes: int) -> None:
+        write_atomic(self.folder / part.name / "done", str(episodes).encode())
 
     def write(self, part: Part, number: int, tally: Tally, episodes: Sequence[tuple[bytes, bytes]]) -> None:
         """Keep a batch of what ``episode_lines`` made."""
@@ -94,9 +96,10 @@ class Batches:
         """Finished batches of all parts."""
         return sum(1 for _ in self.folder.glob("*/*.jsonl"))
 
-    def episodes(self, part: Part) -> int:
-        """Episodes in the finished batches of a part."""
-        return sum(sum(1 for _ in episodes) for _, episodes in self.read(part))
+    def episodes(self, part: Part, number: int) -> int:
+        """Episodes in a finished batch."""
+        with self._path(part, number).open("rb", buffering=BUFFER) as handle:
+            return sum(1 for _ in handle) // 2
 
     def close(self) -> None:
         shutil.rmtree(self.folder)

@@ -144,7 +144,7 @@ def is_wanted(action: Action, source: str, settings: ConvertSettings, where: str
     """Whether an action is to be kept, which a corpus' own may not be; what is not kept is noted."""
     if settings.beyond == "keep" or action.action_type not in BEYOND[source]:
         return True
-    notes.append(Note("dropped", f"no name in UI-TARS: {action.action_type}", where))
+    notes.append(Note("dropped", f"no equivalent: {action.action_type}", where))
     return False
 
 

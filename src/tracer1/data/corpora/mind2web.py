@@ -161,7 +161,7 @@ class Mind2Web:
             raise Unusable(Note("dropped", "unknown action", f"{where}: operation", done))
         kind = OPERATIONS[done]
         if kind in BEYOND[self.name] and self.settings.beyond == "drop":
-            raise Unusable(Note("dropped", f"no equivalent of {kind}", f"{where}: operation"))
+            raise Unusable(Note("dropped", f"no equivalent: {kind}", f"{where}: operation"))
         page = _page(row, where)
         target = web_page.choose_target(_candidates(row, where, notes), page.size)
         if target is None and kind in POINTING:
