@@ -211,7 +211,8 @@ def test_what_a_conversion_left_out_is_shown(store: EpisodeStore, episode: Episo
     file = store.directory / "conversion.json"
     skipped = {"no screenshot": {"count": 2, "first": ["3.png"]}, "unknown action": {"count": 30, "first": []}}
     facts = {"source": "agentnet", "licence": "MIT", "citation": "@misc{a}", "episodes": 1, "steps": 2}
-    file.write_text(json.dumps({**facts, "skipped": skipped}))
+    tables = {"task": "0a1b", "counts": {"action": {"click": 2}}, "errata": None}  # for programs
+    file.write_text(json.dumps({**facts, **tables, "skipped": skipped}))
     found = inspect_path(store.directory)
     assert found.conversion is not None
     assert dict(found.conversion.facts) == {name: str(value) for name, value in facts.items()}

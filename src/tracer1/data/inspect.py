@@ -162,7 +162,9 @@ def _conversion(record: dict[str, Any]) -> Conversion:
             Skipped(why, int(left["count"]), tuple(map(str, left.get("first", ()))))
             for why, left in record.pop("skipped", {}).items()
         ]
-        facts = tuple((str(name), value if isinstance(value, str) else str(value)) for name, value in record.items())
+        record.pop("task", None)  # a checksum, for the converter
+        plain = ((name, value) for name, value in record.items() if isinstance(value, str | int | float))
+        facts = tuple((name, str(value)) for name, value in plain)  # its tables are too large to be shown
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"not a conversion's record ({type(error).__name__}: {error}); convert again") from error
     return Conversion(facts, tuple(sorted(skipped, key=lambda s: -s.count)))
