@@ -27,7 +27,7 @@ smoke-resume:  ## a training run killed ten times ends, bit for bit, as one left
 
 smoke-convert:  ## conversions killed ten times end in the same bytes, with one worker and with two (minutes)
 	@scripts/setup.sh dev
-	$(BIN)/pytest -rP -m slow tests/recipes/test_corpora.py
+	$(BIN)/pytest -rP -m slow tests/data/corpora/test_whole.py
 
 bench:  ## measured comparisons
 	@scripts/setup.sh all

@@ -16,7 +16,7 @@ from tracer1.plan.prompt import PROMPTS
 from tracer1.types import Env, Episode, EpisodeStep
 
 if TYPE_CHECKING:
-    from tracer1.config import NanoModelSettings
+    from tracer1.config.settings import NanoModelSettings
     from tracer1.training.warmup_data import WarmupSource
 
 PROMPT = PROMPTS["brief-1"]
@@ -52,7 +52,7 @@ class Nano:
 async def play(images: Path, task: str, seed: int, store: EpisodeStore) -> Episode:
     """One episode of the toy form as its own oracle plays it."""
     from tracer1.envs.toy import ToyForm
-    from tracer1.tools.dom import DomToolAgent
+    from tracer1.executors.dom import DomToolAgent
 
     env, agent = ToyForm(images), DomToolAgent()
     goal, seen = await env.reset(task, seed)
@@ -122,11 +122,11 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def nano(toy_store: EpisodeStore, one_thread: None) -> Nano:
     """An untrained planner, hidden size 32, in a folder of its own."""
-    from tracer1.config import NanoModelSettings
+    from tracer1.config.settings import NanoModelSettings
     from tracer1.data.store import read_episodes
+    from tracer1.data.windows import make_windows
     from tracer1.models.nano import build_model, save_planner
     from tracer1.models.tokenizer import build_tokenizer
-    from tracer1.recipes.windows import make_windows
     from tracer1.training.warmup_data import WarmupSource
 
     settings = NanoModelSettings(

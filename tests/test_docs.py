@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -12,9 +13,10 @@ import typer
 
 from tracer1.actions import ACTIONS, BEYOND
 from tracer1.cli import app
-from tracer1.config import StageSettings, config_keys, load_config
-from tracer1.data.corpora import CORPORA
-from tracer1.data.corpora.corpus import ConvertSettings
+from tracer1.config.loading import config_keys, load_config
+from tracer1.config.settings import StageSettings
+from tracer1.data.conversion.corpus import ConvertSettings
+from tracer1.data.corpora.registry import CORPORA
 from tracer1.rewards import grounded, trajectory
 
 ROOT = Path(__file__).parents[1]
@@ -47,45 +49,14 @@ def commands(document: Path) -> list[str]:
 # ---- the tree --------------------------------------------------------------------------------------------------------
 
 
-def tree() -> list[str]:
-    """The files of README's tree, in its order, as paths below src/tracer1."""
-    block = text(README).partition("<!-- tree:begin -->")[2].partition("<!-- tree:end -->")[0]
-    files, folders = [], [""]
-    for line in block.splitlines():
-        if not line.startswith("  "):
-            continue
-        depth = (len(line) - len(line.lstrip())) // 2
-        name, _, purpose = line.strip().partition(" ")
-        folders[depth:] = [folders[depth - 1] + name] if name.endswith("/") else []
-        if not name.endswith("/"):
-            assert purpose.strip(), f"{name} has no line of purpose"
-            files.append(folders[depth - 1] + name)
-    return files
-
-
-def test_the_tree_lists_every_file_once() -> None:
-    package = ROOT / "src" / "tracer1"
-    there = {
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and not (path.name == "__init__.py" and not path.stat().st_size)
-    }
-    listed = tree()
-    assert sorted(listed) == sorted(set(listed)), "README's tree lists a file twice"
-    assert not there - set(listed), "add a line for each to README's tree"
-    assert not set(listed) - there, "README's tree lists files that are not there"
-
-
-def test_imports_point_up_the_tree() -> None:
-    order = [file for file in tree() if file.endswith(".py")]
-    package = ROOT / "src" / "tracer1"
-    names = {f"tracer1.{f.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}": f for f in order}
-    wrong = []
-    for file in order:
-        modules = re.findall(r"^\s*from (tracer1[\w.]*) import", text(package / file), re.MULTILINE)
-        below = [names[m] for m in modules if m in names and order.index(names[m]) > order.index(file)]
-        wrong += [f"{file} imports {other}, which stands below it" for other in below]
-    assert not wrong
+def test_the_tree_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("tree", ROOT / "scripts" / "tree.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tree = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tree)
+    assert not [line for line in tree.tree() if not line.rstrip().endswith("/") and len(line.split()) < 2]
+    assert text(ROOT / "CONTRIBUTING.md") == tree.document(), "run: python scripts/tree.py --write"
 
 
 # ---- commands and paths ----------------------------------------------------------------------------------------------
@@ -199,7 +170,7 @@ def test_every_setting_of_a_stage_is_told() -> None:
 
 
 def test_table_4_names_settings_of_trl() -> None:
-    adapter = text(ROOT / "src/tracer1/training/trl_backend.py")
+    adapter = text(ROOT / "src/tracer1/training/trl/trainer.py")
     for row in rows(METHOD, "Table 4"):
         for name in re.findall(r"`(\w+)`", row[3].partition("; `tracer1")[0]):
             assert re.search(rf"\b{name}\b", adapter), f"{name} is not set in trl_backend.py"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,27 +17,32 @@ import tracer1
 ROOT = Path(tracer1.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-# A layer may import itself and those before it. `config` and `progress` serve what is built by settings: models on.
+# A layer may import itself and those before it.
 LAYERS = (
     "types",
     "errors",
+    "files",
     "coordinates",
     "actions",
     "plan",
     "rewards",
-    "data",
-    "tools",
-    "envs",
     "progress",
     "config",
+    "data",
+    "results",
     "models",
+    "executors",
+    "envs",
     "training",
     "agent",
+    "evaluation",
+    "checks",
+    "bench",
     "report",
     "recipes",
     "cli",
 )
-CORE = ("types.py", "errors.py", "coordinates.py", "actions.py", "plan/", "rewards/", "tools/instruction.py")
+CORE = ("types.py", "errors.py", "coordinates.py", "actions.py", "plan/", "rewards/", "executors/instruction.py")
 PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
@@ -48,11 +54,11 @@ ADAPTERS = {
         "models/qwen3vl.py",
         "training/probes.py",
         "training/shared_prompt.py",
-        "training/trl_backend.py",
+        "training/trl/trainer.py",
         "training/warmup.py",
-        "recipes/train.py",
-        "recipes/bench_grpo.py",
-        "recipes/doctor.py",
+        "training/base.py",
+        "bench/grpo.py",
+        "checks/doctor.py",
     },
     "transformers": {
         "models/drafting.py",
@@ -60,19 +66,19 @@ ADAPTERS = {
         "models/qwen3vl.py",
         "models/tokenizer.py",
         "training/shared_prompt.py",
-        "training/trl_backend.py",
-        "recipes/check.py",
+        "training/trl/trainer.py",
+        "checks/preflight.py",
     },
     "tokenizers": {"models/tokenizer.py"},
-    "trl": {"training/trl_backend.py"},
-    "datasets": {"training/trl_backend.py", "recipes/train.py", "recipes/bench_grpo.py", "recipes/bench_data.py"},
-    "playwright": {"envs/miniwob.py", "recipes/doctor.py"},
-    "miniwob": {"envs/server.py"},
-    "rapidocr": {"tools/ocr.py"},
+    "trl": {"training/trl/trainer.py"},
+    "datasets": {"training/trl/trainer.py", "training/stages.py", "bench/grpo.py", "bench/data.py"},
+    "playwright": {"envs/miniwob/browser.py", "checks/doctor.py"},
+    "miniwob": {"envs/miniwob/server.py"},
+    "rapidocr": {"executors/ocr.py"},
     "openai": {"models/endpoint.py"},
-    "pyarrow": {"data/windows_file.py", "data/containers/parquet_rows.py"},
-    "google": {"data/containers/tfexample.py", "data/containers/android_accessibility.py"},
-    "google_crc32c": {"data/containers/tfrecord.py"},
+    "pyarrow": {"data/windows_file.py", "data/readers/parquet_rows.py"},
+    "google": {"data/readers/tfexample.py", "data/readers/android_accessibility.py"},
+    "google_crc32c": {"data/readers/tfrecord.py"},
 }
 
 
@@ -120,6 +126,23 @@ def test_imports_point_left(file: str) -> None:
     assert not wrong, f"imports must point left in {', '.join(LAYERS)}"
 
 
+def test_modules_form_no_cycle() -> None:
+    names = {file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in FILES}
+    graph = {
+        file: {
+            names[inner]
+            for _, name in imports(file)
+            for inner in [name.removeprefix("tracer1.")]
+            if inner in names and names[inner] != file
+        }
+        for file in FILES
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(f"modules import each other in a circle: {' -> '.join(error.args[1])}") from error
+
+
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith(CORE)])
 def test_the_core_imports_only_the_standard_library(file: str) -> None:
     roots = {name.split(".")[0] for _, name in imports(file)}
@@ -141,7 +164,7 @@ def test_the_rewards_load_no_other_package() -> None:
     code = (
         "import sys; before = set(sys.modules)\n"
         "import tracer1.rewards, tracer1.rewards.trajectory, tracer1.rewards.grounded, tracer1.plan.windows\n"
-        "import tracer1.recipes.reward, tracer1.tools.instruction\n"
+        "import tracer1.recipes.reward, tracer1.executors.instruction\n"
         "roots = {name.split('.')[0] for name in set(sys.modules) - before}\n"
         "print(*sorted(roots - sys.stdlib_module_names - {'tracer1'}))"
     )

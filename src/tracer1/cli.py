@@ -87,7 +87,7 @@ def demo(
 
     Example: tracer1 demo --out runs/demo
     """
-    from tracer1.config import load_config
+    from tracer1.config.loading import load_config
     from tracer1.recipes.demo import demo as run_demo
     from tracer1.recipes.demo import headline
 
@@ -121,7 +121,7 @@ def train(
 
     Example: tracer1 train configs/nano.yaml stage1.steps=20 --stage both
     """
-    from tracer1.config import load_config
+    from tracer1.config.loading import load_config
     from tracer1.recipes.train import plan_of
     from tracer1.recipes.train import train as run_train
 
@@ -166,8 +166,8 @@ def check(
 
     Example: tracer1 check configs/nano.yaml
     """
-    from tracer1.config import load_config
-    from tracer1.recipes.check import run_check
+    from tracer1.checks.preflight import run_check
+    from tracer1.config.loading import load_config
 
     report(run_check(load_config(config, overrides or []), trial), as_json=as_json)
 
@@ -178,7 +178,7 @@ def doctor() -> None:
 
     Example: tracer1 doctor
     """
-    from tracer1.recipes.doctor import run_doctor
+    from tracer1.checks.doctor import run_doctor
 
     report(run_doctor(), fail=False)
 
@@ -189,7 +189,7 @@ def report(items: Iterable[Any], fail: bool = True, as_json: bool = False) -> No
 
     from rich.console import Console
 
-    from tracer1.recipes.findings import draw
+    from tracer1.checks.findings import draw
 
     failed = 0
     for item in items:
@@ -260,7 +260,7 @@ def evaluate(
 
     Example: tracer1 evaluate miniwob --model runs/demo/checkpoints/stage2 --out runs/eval --seeds 10
     """
-    from tracer1.config import load_config
+    from tracer1.config.loading import load_config
     from tracer1.recipes.evaluate import benchmark as run_benchmark
 
     settings = [f"output_dir={out}", f"tool_agent.name={executor}"]
@@ -282,7 +282,7 @@ def bench(
 
     Example: tracer1 bench grpo-step --json
     """
-    from tracer1.recipes.bench import BENCHES
+    from tracer1.bench.registry import BENCHES
 
     if name not in BENCHES:
         raise UsageError(f"no bench {name!r}; there are {', '.join(BENCHES)}")
@@ -371,9 +371,9 @@ def convert_command(
 
     Example: tracer1 data convert androidcontrol --raw downloads/android_control --out data/ac --workers 8
     """
+    from tracer1.data.conversion.convert import convert, convert_settings
+    from tracer1.executors.describe import describer
     from tracer1.progress import progress
-    from tracer1.recipes.convert import convert, convert_settings
-    from tracer1.recipes.describe import describer
 
     asked = convert_settings(settings or [], split=split, limit=limit, strict=strict)
     with progress(f"convert {source}") as tick:
@@ -396,8 +396,8 @@ def windows(
 
     Example: tracer1 data windows data/episodes --horizon 5 --history 5 --out data/train.parquet
     """
+    from tracer1.data.windows import make_windows
     from tracer1.progress import progress
-    from tracer1.recipes.windows import make_windows
 
     with progress("windows") as tick:
         made = make_windows(episodes, out, horizon, history, prompt, progress=tick)
@@ -421,10 +421,10 @@ def inspect(
     """
     from rich.console import Console
 
-    from tracer1.data.inspection import Choice
-    from tracer1.data.summary import render
+    from tracer1.data.inspection.result import Choice
+    from tracer1.data.inspection.summary import render
     from tracer1.progress import progress
-    from tracer1.recipes.inspect_raw import inspected
+    from tracer1.recipes.inspect import inspected
 
     with progress("inspecting") as tick, inspected(path, Choice(samples, seed, episode), limit, tick) as found:
         Console().print(render(found))

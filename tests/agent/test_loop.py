@@ -16,10 +16,10 @@ from tracer1.agent.nulls import AlwaysFinished, RandomPlanner
 from tracer1.data.windows_file import read_windows
 from tracer1.envs.toy import TASKS, ToyForm
 from tracer1.errors import EnvironmentFailure, ToolAgentError, UsageError
+from tracer1.executors.dom import DomToolAgent
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import parse_plan, render_plan
 from tracer1.plan.windows import episode_windows
-from tracer1.tools.dom import DomToolAgent
 from tracer1.types import (
     Action,
     Element,

@@ -13,9 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-from tracer1.data.containers.android_accessibility import Bounds, Forest, Node, ScreenWindow, encode_forest
-from tracer1.data.containers.tfexample import encode_example
-from tracer1.data.containers.tfrecord import write_tfrecord
+from tracer1.data.readers.android_accessibility import Bounds, Forest, Node, ScreenWindow, encode_forest
+from tracer1.data.readers.tfexample import encode_example
+from tracer1.data.readers.tfrecord import write_tfrecord
 
 SIZE = (108, 240)  # a tenth of a Pixel's 1080x2400
 SPLITS = {"train": [1, 2, 7, 8, 9, 10, 11, 12], "validation": [3], "test": [4, 5]}  # 6 is in none

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import strategies as st
 
 from tracer1.actions import validate
-from tracer1.data.corpora.batches import episode_lines
-from tracer1.data.corpora.corpus import Corpus, Record, Unusable
-from tracer1.data.inspect import inspect_path
+from tracer1.data.conversion.batches import episode_lines
+from tracer1.data.conversion.corpus import Corpus, Record, Unusable
+from tracer1.data.inspection.inspect import inspect_path
 from tracer1.data.store import episode_from_json, episode_to_json, read_episodes
+from tracer1.data.windows import make_windows
 from tracer1.data.windows_file import read_windows
 from tracer1.errors import DataError
 from tracer1.plan.text import render_plan
-from tracer1.recipes.windows import make_windows
 from tracer1.rewards.terms import repetitions
 from tracer1.rewards.trajectory import PROFILES, score_trajectory
 from tracer1.types import Episode, Plan

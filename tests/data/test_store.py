@@ -17,16 +17,14 @@ from hypothesis import strategies as st
 from tracer1.data.store import (
     EPISODES,
     EpisodeStore,
-    atomic,
     episode_from_json,
     episode_to_json,
     load_elements,
-    parse_json,
     read_episodes,
-    write_atomic,
     write_episodes,
 )
 from tracer1.errors import DataError, SetupError
+from tracer1.files import atomic, parse_json, write_atomic
 from tracer1.types import Action, Element, Episode, EpisodeStep, Point
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from live_browser import Live
 
-from tracer1.envs.miniwob import Browser
+from tracer1.envs.miniwob.browser import Browser
 
 
 @pytest.fixture(scope="module")

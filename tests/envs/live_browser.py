@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tracer1.envs.miniwob import Browser
+from tracer1.envs.miniwob.browser import Browser
 
 T = TypeVar("T")
 

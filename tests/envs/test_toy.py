@@ -8,7 +8,7 @@ from PIL import Image
 
 from tracer1.envs.toy import BUTTONS, SIZE, TASKS, ToyForm
 from tracer1.errors import ActionError, UsageError
-from tracer1.tools.dom import DomToolAgent
+from tracer1.executors.dom import DomToolAgent
 from tracer1.types import Action, Env, Observation, Point, Transition
 
 

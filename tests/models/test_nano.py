@@ -109,11 +109,11 @@ def test_a_row_of_the_windows_file_is_the_planners_prompt(nano: Nano, planner: L
 
 
 def test_trl_gives_the_model_what_the_planner_gives_it(nano: Nano, planner: LocalPlanner, tmp_path: Path) -> None:
-    from tracer1.config import StageSettings
-    from tracer1.recipes.train import training_rows
+    from tracer1.config.settings import StageSettings
     from tracer1.rewards.trajectory import PROFILES
-    from tracer1.training.reward_fn import TrajectoryScorer
-    from tracer1.training.trl_backend import make_trainer
+    from tracer1.training.scoring import TrajectoryScorer
+    from tracer1.training.stages import training_rows
+    from tracer1.training.trl.trainer import make_trainer
 
     rows = training_rows(str(nano.windows))
     settings = StageSettings(steps=1, prompts_per_batch=2, rollouts=2, updates_per_batch=1, micro_batch=4, beta=0.0)

@@ -9,14 +9,14 @@ import pytest
 from nano_planner import PROMPT, SEEDS, STAGE, Nano, toy_pages
 
 from tracer1.agent.nulls import AlwaysFinished
-from tracer1.config import Config
+from tracer1.config.settings import Config
 from tracer1.data.store import write_episodes
+from tracer1.data.windows import make_windows
+from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of
+from tracer1.evaluation.run import heldout, known_strings, live, load_planner, null_agents, prompt_of, summary
+from tracer1.executors.dom import DomToolAgent
 from tracer1.recipes.demo import Clock, blank_images, demo, describe, ensure_data, gain, headline
-from tracer1.recipes.evaluate import heldout, known_strings, live, load_planner, null_agents, prompt_of, summary
-from tracer1.recipes.live import LiveResult, evaluate_live, jobs_of
-from tracer1.recipes.run import prepare
-from tracer1.recipes.windows import make_windows
-from tracer1.tools.dom import DomToolAgent
+from tracer1.results.run import prepare
 
 TASKS = ("toy-press", "toy-field")
 

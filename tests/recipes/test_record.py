@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tracer1.bench.env import bench_env
 from tracer1.data.store import EpisodeStore, read_episodes
 from tracer1.errors import InstructionError, ToolAgentError, UsageError
-from tracer1.recipes.bench_env import bench_env
-from tracer1.recipes.grounding import grounding_report
+from tracer1.evaluation.grounding import grounding_report
+from tracer1.executors.dom import DomToolAgent
+from tracer1.executors.ocr import OcrToolAgent
 from tracer1.recipes.record import RecordReport, record_miniwob, verify_oracles
-from tracer1.tools.dom import DomToolAgent
-from tracer1.tools.ocr import OcrToolAgent
 from tracer1.types import Action, Observation, Point
 
 TASKS = ["login-user-popup", "form-sequence-2", "click-button-sequence"]

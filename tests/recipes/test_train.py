@@ -20,25 +20,18 @@ import torch
 import yaml
 from nano_planner import STAGE, Nano
 
-from tracer1.config import Config, load_config
+from tracer1.config.loading import load_config
+from tracer1.config.settings import Config
 from tracer1.data.store import write_episodes
+from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import DataError, SetupError, TrainingError, UsageError
+from tracer1.evaluation import gate
+from tracer1.evaluation.gate import measured_with, pass_gate
 from tracer1.models.qwen3vl import load_model, load_processor
-from tracer1.recipes import gate
-from tracer1.recipes.train import (
-    SEEN,
-    absolute_rows,
-    checkpoint_of,
-    make_scorer,
-    measured_with,
-    names_of,
-    pass_gate,
-    plan_of,
-    train,
-    train_stage,
-    training_rows,
-)
-from tracer1.training.reward_fn import GroundedScorer, TrajectoryScorer
+from tracer1.recipes.train import names_of, plan_of, train
+from tracer1.training.base import SEEN
+from tracer1.training.scoring import GroundedScorer, TrajectoryScorer, make_scorer
+from tracer1.training.stages import checkpoint_of, train_stage, training_rows
 from tracer1.training.warmup import STATE
 
 WARMUP = {"drill_steps": 1, "drill_batch": 2, "steps": 2, "batch": 3, "bf16": False, "horizon": 3, "save_every": 1}
@@ -157,7 +150,7 @@ def test_a_stage_stopped_between_training_and_its_folder_is_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr("tracer1.recipes.train.publish", kill)
+        context.setattr("tracer1.training.stages.publish", kill)
         with pytest.raises(KeyboardInterrupt):
             train_stage(config, run, "stage1", quiet)
     assert not (run / "checkpoints").exists()
@@ -330,8 +323,8 @@ def test_a_stopped_base_is_the_same_base(configured: Callable[..., Config], tmp_
         if row["step"] == 2:
             raise KeyboardInterrupt
 
-    from tracer1.recipes.run import prepare
-    from tracer1.recipes.train import train_base
+    from tracer1.results.run import prepare
+    from tracer1.training.base import train_base
 
     with pytest.raises(KeyboardInterrupt):
         train_base(cut, prepare(cut), stop)

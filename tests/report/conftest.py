@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from synthetic_run import write_run
 
-from tracer1.envs.miniwob import find_browser
+from tracer1.envs.miniwob.browser import find_browser
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from synthetic_run import write_lines
 
 from tracer1.report.html import build_report
@@ -44,7 +44,7 @@ def test_one_episode_at_a_time_and_keys_turn_the_pages(chromium: Browser, run: P
     page.keyboard.press("j")
     page.keyboard.press("j")
     assert shown(page) == [ids[at + 1]]
-    assert page.locator(".picker a[aria-current]").get_attribute("href") == f"#{ids[at + 1]}"
+    expect(page.locator(".picker a[aria-current]")).to_have_attribute("href", f"#{ids[at + 1]}")  # a tick later
     page.locator(".picker a").last.click()
     assert shown(page) == [ids[-1]]
     page.keyboard.press("j")

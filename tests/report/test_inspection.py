@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tracer1.data.inspect import inspect_episodes, inspect_path
-from tracer1.data.inspection import PROBLEMS_KEPT, Choice, Inspection, Place, Problem
+from tracer1.data.inspection.inspect import inspect_episodes, inspect_path
+from tracer1.data.inspection.result import PROBLEMS_KEPT, Choice, Inspection, Place, Problem
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import write_windows
 from tracer1.errors import DataError

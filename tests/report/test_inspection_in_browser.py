@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page
 
-from tracer1.data.inspect import inspect_path
-from tracer1.data.inspection import Choice
+from tracer1.data.inspection.inspect import inspect_path
+from tracer1.data.inspection.result import Choice
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import write_windows
 from tracer1.plan.prompt import PROMPTS

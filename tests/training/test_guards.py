@@ -14,10 +14,9 @@ import torch
 from datasets import Dataset
 from nano_planner import STAGE, Nano
 
-from tracer1.config import StageSettings
+from tracer1.config.settings import StageSettings
 from tracer1.errors import TrainingError
 from tracer1.models.qwen3vl import load_model, load_processor
-from tracer1.recipes.train import training_rows
 from tracer1.training import probes
 from tracer1.training.guards import (
     MEMORY_STEPS,
@@ -31,7 +30,8 @@ from tracer1.training.guards import (
     mismatch_of,
     watched,
 )
-from tracer1.training.trl_backend import PlanTrainer, make_trainer
+from tracer1.training.stages import training_rows
+from tracer1.training.trl.trainer import PlanTrainer, make_trainer
 from tracer1.types import Score
 
 SETTINGS = StageSettings.model_validate({**STAGE, "beta": 0.0, "steps": 1})

@@ -10,7 +10,7 @@ import pytest
 import torch
 from nano_planner import Nano
 
-from tracer1.config import NanoModelSettings, WarmupSettings
+from tracer1.config.settings import NanoModelSettings, WarmupSettings
 from tracer1.errors import DataError, UsageError
 from tracer1.models.nano import build_model
 from tracer1.models.qwen3vl import make_processor

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from nano_planner import PROMPT, Nano
 
 from tracer1.errors import InstructionError
+from tracer1.executors.instruction import Instruction, parse_instruction
 from tracer1.plan.text import require_plan
 from tracer1.plan.windows import episode_windows
-from tracer1.tools.instruction import Instruction, parse_instruction
 from tracer1.training.warmup_data import (
     Example,
     Telling,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from tracer1.executors.instruction import ROLES, Instruction, parse_instruction, render_instruction
 from tracer1.plan.text import render_plan
-from tracer1.tools.instruction import ROLES, Instruction, parse_instruction, render_instruction
 from tracer1.types import Message, Plan, Step
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
-from tracer1.data.store import read_conversion, write_atomic
+from tracer1.data.store import read_conversion
 from tracer1.data.windows_file import SourceCount, count_sources, windows_settings
 from tracer1.errors import DataError
+from tracer1.files import write_atomic
 
 CARD = "README.md"
 MARK = "<!-- Written by `tracer1 data windows`, and again with every file. Without this line it is yours and stays. -->"

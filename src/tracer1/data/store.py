@@ -18,16 +18,14 @@ import json
 import logging
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, get_args
 
-from pydantic_core import from_json
-
 from tracer1.actions import action_from_json, action_to_json
-from tracer1.errors import DataError, SetupError
+from tracer1.errors import DataError
+from tracer1.files import atomic, json_lines, naming, parse_json, write_atomic
 from tracer1.types import Box, Element, Episode, EpisodeStep, Platform, Size, Status
 
 if TYPE_CHECKING:  # without Pillow, which only who opens images needs
@@ -39,84 +37,6 @@ CONVERSION = "conversion.json"  # beside it, where a corpus was converted
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-# ---- files -----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn the disk's refusals inside the block into one line that names the file and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise SetupError(f"{path}: the disk is full; free some space and run the same command again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise SetupError(
-                f"{path}: cannot be written ({error.strerror}); choose another output directory"
-            ) from error
-        raise
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that appears under ``path`` whole, when the block ends well, or not at all.
-
-    Raises SetupError when the disk is full or the place cannot be written.
-    """
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False)  # noqa: SIM115
-        try:
-            with handle:
-                yield handle
-                handle.flush()
-                os.fchmod(handle.fileno(), 0o644)  # a temporary file's 0600 would hide the result from other users
-            os.replace(handle.name, path)
-        except BaseException:
-            os.unlink(handle.name)
-            raise
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file or none of it; SetupError when the disk refuses."""
-    with atomic(path) as handle:
-        handle.write(data)
-
-
-def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, parsed JSON) of each line of a ``.jsonl``, streaming; blank lines are passed over.
-
-    A last line without its newline that does not parse is what a crash leaves: it is dropped with a logged warning.
-    Any other line that does not parse raises DataError.
-    """
-    try:
-        with path.open("rb") as handle:
-            for number, line in enumerate(handle, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    yield number, parse_json(line)
-                except ValueError as error:
-                    if not line.endswith(b"\n"):
-                        log.warning("%s: 1 half-written last line dropped (line %d)", path, number)
-                        return
-                    raise DataError(f"{path} line {number}: not JSON: {error}") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def parse_json(text: str | bytes) -> Any:
-    """Parse strict JSON; ValueError on anything else, NaN and Infinity included."""
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not a JSON number")
-
-    try:
-        return from_json(text, allow_inf_nan=False)  # three times as fast as the standard library,
-    except ValueError:
-        return json.loads(text, parse_constant=refuse)  # which has the last word, and says what is wrong
 
 
 # ---- the store -------------------------------------------------------------------------------------------------------
@@ -152,7 +72,7 @@ class EpisodeStore:
         relative = f"{folder}/{hashlib.sha256(image.data).hexdigest()}{image.suffix}"
         path = self.directory / relative
         if link and image.path is not None and not path.exists():
-            with _naming(path):
+            with naming(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(OSError):  # another file system, or one without hard links: the bytes are written instead
                 os.link(image.path.resolve(), path)
@@ -171,7 +91,7 @@ class EpisodeStore:
         """Add one line. A write that fails is taken back, so that the file ends with a whole line; then SetupError."""
         path = self.directory / EPISODES
         line = _line(episode)
-        with _naming(path):
+        with naming(path):
             self.directory.mkdir(parents=True, exist_ok=True)
             with path.open("a+b", buffering=0) as handle:
                 end = _mend(handle, path)

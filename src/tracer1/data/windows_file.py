@@ -20,7 +20,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracer1.data.store import EpisodeStore, atomic, parse_json
+from tracer1.data.store import EpisodeStore
 from tracer1.errors import DataError
+from tracer1.files import atomic, parse_json
 from tracer1.plan.windows import reference_from_json, reference_to_json
 from tracer1.types import Message, Window
 
@@ -230,3 +231,23 @@ def _open(path: Path | str) -> pq.ParquetFile:
         raise DataError(f"{path}: no such file; make it with `tracer1 data windows`") from error
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a Parquet file: {error}") from error
+
+
+def absolute_rows(path: str) -> Iterator[dict[str, Any]]:
+    """Rows of a windows file whose image paths can be opened from anywhere."""
+    store = windows_store(path)
+    for row in read_rows(path):
+        yield {**row, "images": [str(store.path(image).resolve()) for image in row["images"]]}
+
+
+def with_absolute_images(window: Window, images: Sequence[str]) -> Window:
+    """The window with its image paths made absolute, in the prompt too."""
+    paths = dict(zip(window.images, images, strict=True))
+
+    def message(m: Message) -> Message:
+        return {
+            **m,
+            "content": [{**p, "image": paths[p["image"]]} if p["type"] == "image" else p for p in m["content"]],
+        }
+
+    return replace(window, prompt=tuple(message(m) for m in window.prompt), images=tuple(images))

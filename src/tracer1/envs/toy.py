@@ -18,8 +18,8 @@ from typing import Final
 from PIL import Image, ImageDraw
 
 from tracer1.coordinates import inside
-from tracer1.data.store import write_atomic
 from tracer1.errors import ActionError, UsageError
+from tracer1.files import write_atomic
 from tracer1.types import Action, Box, Element, Observation, Point, Size, Step, Transition
 
 SIZE: Final[Size] = (128, 96)  # pixels

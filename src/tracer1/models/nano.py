@@ -12,7 +12,7 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 
-from tracer1.config import NanoModelSettings
+from tracer1.config.settings import NanoModelSettings
 from tracer1.models.qwen3vl import make_processor
 
 

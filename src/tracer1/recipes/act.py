@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracer1.config import EvaluationSettings
+from tracer1.config.settings import EvaluationSettings
 from tracer1.errors import UsageError
+from tracer1.evaluation.live import evaluate_live
+from tracer1.executors.registry import make_tool_agent
 from tracer1.models.qwen3vl import LocalPlanner
 from tracer1.plan.prompt import PROMPTS
-from tracer1.recipes.live import evaluate_live
-from tracer1.tools.agents import make_tool_agent
 
 
 def act(

@@ -11,21 +11,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tracer1.config import Config
+from tracer1.config.settings import Config
 from tracer1.data.store import read_episodes
+from tracer1.data.windows import make_windows
 from tracer1.data.windows_file import read_rows
+from tracer1.evaluation import gate
+from tracer1.evaluation.gate import measured_with, pass_gate
+from tracer1.evaluation.grounding import grounding_report
+from tracer1.evaluation.live import LiveResult
+from tracer1.evaluation.run import heldout, live, load_planner, null_agents, summary
+from tracer1.evaluation.statistics import Estimate, paired_difference
+from tracer1.executors.registry import make_tool_agent
 from tracer1.progress import progress
-from tracer1.recipes import gate
-from tracer1.recipes.evaluate import heldout, live, load_planner, null_agents, summary
-from tracer1.recipes.grounding import grounding_report
-from tracer1.recipes.intervals import Estimate, paired_difference
-from tracer1.recipes.live import LiveResult
 from tracer1.recipes.record import record_miniwob
-from tracer1.recipes.run import prepare, write_json
-from tracer1.recipes.train import measured_with, pass_gate, stage_with_progress
-from tracer1.recipes.windows import make_windows
+from tracer1.recipes.train import stage_with_progress
 from tracer1.report.html import build_report
-from tracer1.tools.agents import make_tool_agent
+from tracer1.results.run import prepare, write_json
 
 T = TypeVar("T")
 Say = Callable[[str], None]

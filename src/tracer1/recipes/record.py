@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from tracer1.data.store import EPISODES, EpisodeStore, read_episodes, write_episodes
-from tracer1.envs.miniwob import Browser
-from tracer1.envs.oracles import Demonstration, demonstrate, oracle_for
+from tracer1.envs.miniwob.browser import Browser
+from tracer1.envs.miniwob.oracles import Demonstration, demonstrate, oracle_for
 from tracer1.errors import EnvironmentFailure
 from tracer1.types import Episode, EpisodeStep
 

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tracer1.config import Config, load_config
+from tracer1.config.loading import load_config
+from tracer1.config.settings import Config
+from tracer1.evaluation.live import LiveResult
+from tracer1.evaluation.run import live, load_planner, null_agents, summary
+from tracer1.evaluation.statistics import Estimate, mean
 from tracer1.recipes.demo import Clock, Say, describe, ensure_data, evaluate_stage, gain, protocol, run_stages
-from tracer1.recipes.evaluate import live, load_planner, null_agents, summary
-from tracer1.recipes.intervals import Estimate, mean
-from tracer1.recipes.live import LiveResult
-from tracer1.recipes.run import prepare, write_json
 from tracer1.recipes.train import stage_with_progress
+from tracer1.results.run import prepare, write_json
 
 
 def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracer1.data.store import write_atomic
 from tracer1.errors import UsageError
+from tracer1.files import write_atomic
 from tracer1.report import tables, training
 from tracer1.report.frame import script, template
 from tracer1.report.plots import Chart

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tracer1.actions import is_tool
-from tracer1.data.inspection import Inspection, Opener, Sample, kind_of_field, ranked
-from tracer1.data.store import EPISODES, write_atomic
+from tracer1.data.inspection.result import Inspection, Opener, Sample, kind_of_field, ranked
+from tracer1.data.store import EPISODES
 from tracer1.errors import DataError
+from tracer1.files import write_atomic
 from tracer1.report.frame import script, template
 from tracer1.report.overlay import Overlay, overlay
 from tracer1.report.pictures import Album, Picture

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import psutil
 
-from tracer1.training.reward_fn import Scorer
+from tracer1.training.scoring import Scorer
 from tracer1.types import Score
 
 logger = logging.getLogger(__name__)

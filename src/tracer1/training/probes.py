@@ -14,7 +14,7 @@ from tracer1.data.windows_file import row_messages
 from tracer1.models.qwen3vl import open_image
 from tracer1.plan.text import render_plan
 from tracer1.training.guards import CANARY_ROWS
-from tracer1.training.reward_fn import recorded
+from tracer1.training.scoring import recorded
 from tracer1.types import Plan
 
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from tracer1.data.store import atomic
+from tracer1.files import atomic
 
 logger = logging.getLogger(__name__)
 

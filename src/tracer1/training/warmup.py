@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from tracer1.config import WarmupSettings
+from tracer1.config.settings import WarmupSettings
 from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import open_image
 from tracer1.training.records import forget_after

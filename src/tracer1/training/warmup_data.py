@@ -20,9 +20,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from tracer1.executors.instruction import Instruction, loosen, parse_instruction, render_instruction
 from tracer1.plan.prompt import PromptSpec
 from tracer1.plan.text import render_plan
-from tracer1.tools.instruction import Instruction, loosen, parse_instruction, render_instruction
 from tracer1.types import Episode, HistoryStep, Message, Plan, Step
 
 COMMON_SHARE = 0.5  # a string in more than this share of a task's episodes belongs to the task, not to the episode

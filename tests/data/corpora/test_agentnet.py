@@ -13,11 +13,11 @@ from corpora.whole import actions, broken, by_id, check_broken, check_whole, rea
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer1.data.corpora import agentnet as module
-from tracer1.data.corpora.agentnet_code import Coded, read_code
-from tracer1.data.corpora.corpus import ConvertSettings, Note, Record, Unusable
+from tracer1.data.conversion.convert import convert
+from tracer1.data.conversion.corpus import ConvertSettings, Note, Record, Unusable
+from tracer1.data.corpora.agentnet import corpus as module
+from tracer1.data.corpora.agentnet.code import Coded, read_code
 from tracer1.errors import DataError
-from tracer1.recipes.convert import convert
 from tracer1.types import Action, Episode, Point
 
 CENTRE = Point(0.5, 0.5)

@@ -11,16 +11,16 @@ from corpora import agenttrek as raw_agenttrek
 from corpora.agenttrek import DROPPED, EVERY, SHOP, Row, reply, row, trajectory
 
 from tracer1.actions import action_to_json
-from tracer1.data.corpora import axtree, wording
-from tracer1.data.corpora.agenttrek import AgentTrek
-from tracer1.data.corpora.corpus import Converted, ConvertSettings, Note, Part, Record
-from tracer1.data.inspect import inspect_path
+from tracer1.data.conversion import wording
+from tracer1.data.conversion.convert import convert
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record
+from tracer1.data.corpora.agenttrek.corpus import AgentTrek, axtree
+from tracer1.data.inspection.inspect import inspect_path
 from tracer1.data.store import read_episodes
 from tracer1.errors import DataError
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import render_plan
 from tracer1.plan.windows import episode_windows
-from tracer1.recipes.convert import convert
 from tracer1.rewards.trajectory import score_trajectory
 from tracer1.types import Episode, Plan
 

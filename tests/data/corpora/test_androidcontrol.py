@@ -12,19 +12,19 @@ import pytest
 from corpora import androidcontrol as fixture
 
 from tracer1.coordinates import inside
-from tracer1.data.containers.android_accessibility import Forest, Node, ScreenWindow
-from tracer1.data.containers.tfexample import encode_example
-from tracer1.data.containers.tfrecord import read_tfrecord, write_tfrecord
-from tracer1.data.corpora import android_screen as screens
-from tracer1.data.corpora.androidcontrol import AndroidControl
-from tracer1.data.corpora.corpus import Converted, ConvertSettings, Record, Unusable
-from tracer1.data.inspect import inspect_path
+from tracer1.data.conversion.convert import convert
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, Unusable
+from tracer1.data.corpora.androidcontrol import screen as screens
+from tracer1.data.corpora.androidcontrol.corpus import AndroidControl
+from tracer1.data.inspection.inspect import inspect_path
+from tracer1.data.readers.android_accessibility import Forest, Node, ScreenWindow
+from tracer1.data.readers.tfexample import encode_example
+from tracer1.data.readers.tfrecord import read_tfrecord, write_tfrecord
 from tracer1.data.store import EpisodeStore, read_episodes
+from tracer1.data.windows import make_windows
 from tracer1.data.windows_file import read_windows
 from tracer1.errors import DataError
 from tracer1.plan.text import render_plan
-from tracer1.recipes.convert import convert
-from tracer1.recipes.windows import make_windows
 from tracer1.rewards.terms import repetitions
 from tracer1.rewards.trajectory import score_trajectory
 from tracer1.types import Plan

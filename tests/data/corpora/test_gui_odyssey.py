@@ -13,10 +13,10 @@ from corpora.whole import actions, broken, by_id, check_broken, check_whole, rea
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer1.data.corpora import gui_odyssey as module
-from tracer1.data.corpora.corpus import ConvertSettings, Record
+from tracer1.data.conversion.convert import convert
+from tracer1.data.conversion.corpus import ConvertSettings, Record
+from tracer1.data.corpora.gui_odyssey import corpus as module
 from tracer1.errors import DataError
-from tracer1.recipes.convert import convert
 from tracer1.types import Action, Episode, Point
 
 

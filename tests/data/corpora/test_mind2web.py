@@ -14,20 +14,20 @@ from corpora import mind2web as fixture
 from PIL import Image as Pillow
 
 from tracer1.coordinates import inside
-from tracer1.data.corpora import web_page
-from tracer1.data.corpora.corpus import Converted, ConvertSettings, Record, Unusable
-from tracer1.data.corpora.mind2web import Mind2Web, Task
+from tracer1.data.conversion.convert import convert
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, Unusable
+from tracer1.data.corpora.mind2web import page as web_page
+from tracer1.data.corpora.mind2web.corpus import Mind2Web, Task
 from tracer1.data.images import Image, read_image
-from tracer1.data.inspect import inspect_path
+from tracer1.data.inspection.inspect import inspect_path
 from tracer1.data.store import read_episodes
+from tracer1.data.windows import make_windows
 from tracer1.data.windows_file import read_windows
 from tracer1.errors import DataError
+from tracer1.executors.instruction import parse_instruction
 from tracer1.plan.text import render_plan
-from tracer1.recipes.convert import convert
-from tracer1.recipes.windows import make_windows
 from tracer1.rewards.terms import repetitions
 from tracer1.rewards.trajectory import score_trajectory
-from tracer1.tools.instruction import parse_instruction
 from tracer1.types import Action, Plan
 
 Make = Callable[..., Converted]

@@ -12,17 +12,17 @@ from corpora import mm_traj as raw_mm_traj
 from corpora.mm_traj import CUPS, IN_RECORD, IN_TEXT, NO_CODE, SHELF, Row, code, error, output, picture, row
 
 from tracer1.actions import action_to_json
-from tracer1.data.corpora.calls import NoCode
-from tracer1.data.corpora.corpus import Converted, ConvertSettings, Note, Record, Unusable
-from tracer1.data.corpora.mm_traj import MMTraj
-from tracer1.data.corpora.mm_traj_turns import TOOLS, instruction, read_call, read_code, read_task, read_thought
-from tracer1.data.inspect import inspect_path
+from tracer1.data.conversion.calls import NoCode
+from tracer1.data.conversion.convert import convert
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Record, Unusable
+from tracer1.data.corpora.mm_traj.corpus import MMTraj
+from tracer1.data.corpora.mm_traj.turns import TOOLS, instruction, read_call, read_code, read_task, read_thought
+from tracer1.data.inspection.inspect import inspect_path
 from tracer1.data.store import read_episodes
 from tracer1.errors import DataError
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import render_plan
 from tracer1.plan.windows import episode_windows
-from tracer1.recipes.convert import convert
 from tracer1.rewards.trajectory import score_trajectory
 from tracer1.types import Episode, Plan
 

@@ -1,0 +1,121 @@
+"""A configuration from YAML and ``key=value`` overrides, and back.
+
+An unknown key is an error that names the nearest known key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tracer1.config.settings import Config
+from tracer1.errors import UsageError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads ``3e-5`` as the number it is, where YAML 1.1 asks for a dot and a sign."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML configuration and apply ``a.b=value`` overrides (values are YAML), in order.
+
+    Raises UsageError in one line: the file, the key, what is wrong and the nearest known key.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    values = _parse(text, str(path))
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected keys and values, such as 'output_dir: runs/mine'")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_explain(error)}") from error
+
+
+def dump_config(config: Config) -> str:
+    """The resolved configuration as YAML; ``load_config`` reads it back to an equal Config."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def config_keys() -> tuple[str, ...]:
+    """Every dotted key, sections included, in the order of the file."""
+    return tuple(_keys(Config, ""))
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{where}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UsageError(f"override {override!r}: expected key=value, such as stage1.steps=20")
+    *sections, last = key.split(".")
+    node = values
+    for depth, section in enumerate(sections):
+        child = node.get(section)
+        if child is None:
+            child = {}
+        if not isinstance(child, dict):
+            raise UsageError(f"override {override!r}: {'.'.join(sections[: depth + 1])} is a value, not a section")
+        node[section] = dict(child)  # a YAML anchor may share it with another section
+        node = node[section]
+    node[last] = _parse(text, f"override {override!r}")
+
+
+def _explain(error: ValidationError) -> str:
+    # An unknown key comes first: it is often the misspelt name of one that is missing.
+    first, *others = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key {key!r}{_nearest(key)}"
+    elif first["type"] == "missing":
+        message = f"{key} is missing; add it"
+    else:
+        said = first["msg"].removeprefix("Value error, ")
+        # A section's own check is told about the whole section, which is not worth repeating.
+        shown = "" if isinstance(first["input"], Mapping | BaseModel) else f" (found {first['input']!r})"
+        message = f"{key}: {said[0].lower()}{said[1:]}{shown}"
+    return message + (f" (and {len(others)} more)" if others else "")
+
+
+def _nearest(key: str) -> str:
+    """The key that was meant: a like name in the same section, or else wherever the name is known."""
+    section, _, last = key.rpartition(".")
+    names = {known: known.rpartition(".") for known in config_keys()}
+    siblings = [name for there, _, name in names.values() if there == section]
+    if near := get_close_matches(last, siblings, n=1):
+        return f"; did you mean {(section + '.' if section else '') + near[0]!r}?"
+    if near := get_close_matches(last, {name for _, _, name in names.values()}, n=1):
+        places = [known for known, (_, _, name) in names.items() if name == near[0]]
+        return f"; did you mean {' or '.join(map(repr, places[:3]))}?"
+    return f"; known here are {', '.join(siblings)}" if siblings else ""
+
+
+def _keys(section: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        options = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        for inner in options:
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _keys(inner, f"{prefix}{name}.")

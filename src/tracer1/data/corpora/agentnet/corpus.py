@@ -1,0 +1,223 @@
+"""AgentNet (OpenCUA): people at work on Windows, macOS and Ubuntu, as JSON Lines with pyautogui code, and PNGs.
+
+    agentnet_ubuntu_5k.jsonl, ubuntu_images/         PNGs as they are, or images.zip with its parts .z01 and on,
+    agentnet_win_mac_18k.jsonl, win_mac_images/      or the images-full.zip made of them
+    meta_data_merged.jsonl                           the operating system and the screen of each task; may be absent
+
+A step's ``observation`` becomes the abstraction of its screen, its ``action`` the instruction, its ``thought`` the
+thought; its ``reflection``, which looks back from the next screen, is not taken over. Where a step's code holds several
+actions each becomes a step on the same screenshot, told by rule: the corpus' words are about all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable, read_field
+from tracer1.data.conversion.fields import (
+    Draft,
+    Pictures,
+    finish,
+    is_wanted,
+    labels,
+    number,
+    out_of_order,
+    read_id,
+    text,
+)
+from tracer1.data.conversion.wording import instruction, one_line
+from tracer1.data.corpora.agentnet.code import Coded, read_code
+from tracer1.data.images import Image
+from tracer1.data.readers.damage import Damaged
+from tracer1.data.readers.json_stream import json_lines_between
+from tracer1.errors import DataError
+from tracer1.types import Episode, EpisodeStep
+
+FILES = {  # with the folder of their screenshots
+    "agentnet_ubuntu_5k.jsonl": "ubuntu_images",
+    "agentnet_win_mac_18k.jsonl": "win_mac_images",
+    "example.jsonl": "images",  # the sample in the publisher's repository
+}
+ZIPS = ("images-full.zip", "images.zip")  # the first is made of the second and its parts
+META = "meta_data_merged.jsonl"
+SHARE = 16 << 20  # bytes of a part
+SYSTEMS = {"Windows": "windows", "Darwin": "macos", "Ubuntu": "ubuntu"}  # by the whole name: "Darwin" holds "win"
+
+TASK_LABELS = (
+    "task_completed",
+    "alignment_score",
+    "efficiency_score",
+    "task_difficulty",
+    "reason",
+    "domain",
+    "natural_language_task",
+    "actual_task",
+)
+META_LABELS = (
+    "system",
+    "release",
+    "domains",
+    "applications",
+    "websites",
+    "screen_width",
+    "screen_height",
+    "complexity",
+    "task_description_alignment",
+    "task_description_ambiguity",
+)
+STEP_LABELS = ("last_step_correct", "last_step_redundant")  # of the step that bears them, whatever the name says
+
+
+class AgentNet:
+    """The corpus ``agentnet``. It publishes no splits: every episode is "train"."""
+
+    name: ClassVar[str] = "agentnet"
+    licence: ClassVar[str] = "MIT; the dataset card adds: research and educational purposes only"
+    citation: ClassVar[str] = "Wang et al., OpenCUA: Open Foundations for Computer-Use Agents, arXiv 2508.09123"
+    url: ClassVar[str] = "https://huggingface.co/datasets/xlangai/AgentNet"
+    terminal: ClassVar[str] = (
+        "as recorded: finished or call_user where the code ends with computer.terminate; none is added, for the screen "
+        "after the last action was not recorded"
+    )
+
+    def __init__(self, raw: Path, settings: ConvertSettings) -> None:
+        self.raw = raw
+        self.settings = settings
+        self._meta: dict[str, Mapping[str, Any]] | None = None
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def parts(self) -> Sequence[Part]:
+        parts = [Part("meta", self.raw / META)] if (self.raw / META).is_file() else []
+        files = [file for name in FILES if (file := self.raw / name).is_file()]
+        if not files:
+            raise DataError(f"{self.raw}: none of {', '.join(FILES)} there; give the folder that holds them")
+        for file in files:
+            size = file.stat().st_size
+            parts += (
+                Part(f"{file.stem}-{nth:04d}", file, start, min(start + SHARE, size))
+                for nth, start in enumerate(range(0, max(size, 1), SHARE))
+            )
+        return parts
+
+    def read(self, part: Part) -> Iterator[Record | Note]:
+        if part.file.name == META:
+            yield from (row for row in self._meta_rows() if isinstance(row, Note))
+            return
+        images = self._screenshots(self.raw / FILES[part.file.name])
+        for offset, value in json_lines_between(part.file, part.start, part.stop or part.file.stat().st_size):
+            where = f"{part.file.name} byte {offset}"
+            if isinstance(value, Damaged):
+                yield Note("damaged", value.reason, where, value.detail)
+            else:
+                yield Record(where, value, images)
+
+    def _screenshots(self, folder: Path) -> Mapping[str, Image]:
+        """Those of a folder: as files if there are any, else in its zip."""
+        if next(folder.rglob("*.png"), None) is None:
+            for name in ZIPS:
+                if (folder / name).is_file():
+                    return Pictures(folder / name)
+        return Pictures(folder)
+
+    def _meta_rows(self) -> Iterator[tuple[str, Mapping[str, Any]] | Note]:
+        for offset, value in json_lines_between(self.raw / META, 0, (self.raw / META).stat().st_size):
+            where = f"{META} byte {offset}"
+            if isinstance(value, Damaged):
+                yield Note("damaged", f"meta data: {value.reason}", where, value.detail)
+                continue
+            try:
+                yield read_id(value, "task_id", where), labels(value, META_LABELS)
+            except Unusable as error:
+                yield from error.notes
+
+    @property
+    def meta(self) -> Mapping[str, Mapping[str, Any]]:
+        """What is said of each task; read at the first use."""
+        if self._meta is None:
+            there = (self.raw / META).is_file()
+            self._meta = dict(row for row in self._meta_rows() if isinstance(row, tuple)) if there else {}
+        return self._meta
+
+    # ---- converting --------------------------------------------------------------------------------------------------
+
+    def convert(self, record: Record) -> Converted:
+        where, data = record.where, record.data
+        notes: list[Note] = []
+        task_id = read_id(data, "task_id", where)
+        steps = read_field(data, "traj", list, where)
+        self._filter(data, where)
+        goal = _goal(data, where, notes)
+        if out_of_order(steps, "index"):
+            notes.append(Note("changed", "steps numbered out of order", f"{where}: traj", "taken in the file's order"))
+        drafts: list[Draft] = []
+        for i, step in enumerate(steps):
+            drafts += self._drafts(step, f"{where}: traj[{i}]", notes)
+        finished, images = finish(drafts, record.images, notes)
+        about = labels(data, TASK_LABELS) | self._about(task_id, where, notes)
+        if any(step.abstraction for step in finished):
+            about["abstraction"] = "corpus"
+        return Converted(
+            Episode(task_id, self.name, "desktop", goal, "train", finished, labels=about), images, notes=tuple(notes)
+        )
+
+    def _filter(self, data: Any, where: str) -> None:
+        """Raise Unusable for a task that is not asked for."""
+        if self.settings.completed and data.get("task_completed") is not True:
+            raise Unusable(Note("filtered", "task not judged completed", where))
+        for name, least in (("alignment", self.settings.min_alignment), ("efficiency", self.settings.min_efficiency)):
+            score = number(data.get(f"{name}_score"))
+            if least > 0 and (score is None or score < least):
+                found = "not judged" if score is None else f"{score:g} is below {least}"
+                raise Unusable(Note("filtered", f"{name} too low", where, found))
+
+    def _about(self, task_id: str, where: str, notes: list[Note]) -> dict[str, str | float | bool]:
+        about = dict(self.meta.get(task_id, {}))
+        if self.meta and not about:
+            notes.append(Note("changed", f"no row in {META}", f"{where}: task_id", task_id))
+        system = SYSTEMS.get(str(about.get("system")))
+        if system is None and where.startswith("agentnet_ubuntu"):
+            system = "ubuntu"
+        return about | ({"os": system} if system else {})
+
+    def _drafts(self, step: Any, where: str, notes: list[Note]) -> list[Draft]:
+        """The steps that one step's code holds: none where it is left out."""
+        value = read_field(step, "value", dict, where)
+        judged = labels(value, STEP_LABELS)
+        if self.settings.incorrect == "drop" and judged.get("last_step_correct") is False:
+            notes.append(Note("filtered", "step judged incorrect", where))
+            return []
+        if self.settings.redundant == "drop" and judged.get("last_step_redundant") is True:
+            notes.append(Note("filtered", "step judged redundant", where))
+            return []
+        code_at = f"{where}: value.code"
+        coded = read_code(read_field(value, "code", str, f"{where}: value"), code_at, notes)
+        kept = [each for each in coded if is_wanted(each.action, self.name, self.settings, code_at, notes)]
+        image = read_field(step, "image", str, where)
+        said = text(value, "action") if len(coded) == 1 else ""
+        return [Draft(where, _step(each, image, value, said, judged)) for each in kept]
+
+
+def _step(coded: Coded, image: str, value: Mapping[str, Any], said: str, judged: Mapping[str, Any]) -> EpisodeStep:
+    return EpisodeStep(
+        screenshot=image,
+        size=(0, 0),
+        abstraction=one_line(text(value, "observation")),
+        instruction=said or instruction(coded.action),
+        action=coded.action,
+        thought=text(value, "thought") or None,
+        labels={**judged, **coded.labels},
+    )
+
+
+def _goal(data: Any, where: str, notes: list[Note]) -> str:
+    """What the annotator wrote; where that is empty, what was rewritten of it."""
+    read_field(data, "instruction", str, where)
+    for key in ("instruction", "natural_language_task", "actual_task"):
+        if goal := text(data, key):
+            if key != "instruction":
+                notes.append(Note("changed", f"goal from {key}", f"{where}: instruction"))
+            return goal
+    raise Unusable(Note("damaged", "no usable instruction", f"{where}: instruction", "it is empty"))

@@ -1,0 +1,231 @@
+"""MM-Traj: tasks with pictures and files that an agent solved by writing code that calls tools.
+
+A turn of the assistant is a step. Its action is the first tool that its code calls, with the literal arguments, or
+``python`` where it calls none. Text and code keep the paths that they name; the pictures are those beside the raw file.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tracer1.data.conversion import wording
+from tracer1.data.conversion.attached import Attached, inner, is_picture
+from tracer1.data.conversion.calls import NoCode
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable, read_field
+from tracer1.data.conversion.json_rows import json_parts, json_rows
+from tracer1.data.corpora.mm_traj.turns import (
+    FINAL,
+    instruction,
+    names_in_words,
+    read_call,
+    read_code,
+    read_output,
+    read_task,
+    read_thought,
+)
+from tracer1.data.images import Image
+from tracer1.errors import DataError
+from tracer1.types import Action, Episode, EpisodeStep
+
+_ROLES = {"human": "user", "gpt": "assistant"}
+
+
+class MMTraj:
+    """The corpus as ``tracer1.data.corpora.registry`` knows it."""
+
+    name: ClassVar[str] = "mm-traj"
+    licence: ClassVar[str] = "MIT (the code's repository); the pictures keep the licences of their own sources"
+    citation: ClassVar[str] = (
+        "Gao et al., Multi-modal Agent Tuning: Building a VLM-Driven Agent for Efficient Tool Usage, arXiv:2412.15606"
+    )
+    url: ClassVar[str] = "https://huggingface.co/datasets/PengxiangLi/MAT"
+    terminal: ClassVar[str] = (
+        "as recorded: final_answer is finished; after a last output without it, finished is added with the answer"
+    )
+
+    def __init__(self, raw: Path, settings: ConvertSettings) -> None:
+        self.raw, self.settings = raw, settings
+
+    def parts(self) -> Sequence[Part]:
+        return json_parts(self.raw, "agent_tune_dataset_gaia_25k_20241210.json")
+
+    def read(self, part: Part) -> Iterator[Record | Note]:
+        files = Attached(self.raw)
+        for where, row in json_rows(part):
+            yield row if isinstance(row, Note) else Record(where, row, files)
+
+    def convert(self, record: Record) -> Converted:
+        where, data = record.where, record.data
+        name = read_field(data, "id", str, where)
+        if not name.strip():
+            raise Unusable(Note("damaged", "no usable id", f"{where}: id", "empty"))
+        correct = data.get("correct")
+        if self.settings.verified and not (isinstance(correct, str) and correct.strip().lower() == "yes"):
+            raise Unusable(Note("filtered", "not judged correct", where, f"correct: {str(correct)[:40]}"))
+        said, turns, notes = _conversation(data, where)
+        task = read_task(said)
+        if not task.goal:
+            raise Unusable(Note("damaged", "no task", f"{where}: conversations", wording.one_line(said)))
+        files, missing = self._files(record, task.attachments, notes)
+        answer = _answer(data.get("answer"))
+        rules = self.settings.abstractions == "rules"
+        steps = _steps(turns, answer, names_in_words(task.attachments) if rules else None, notes)
+        if self.settings.terminal and answer is not None and steps and _goes_on(steps[-1]):
+            known = _known(steps[-1].observation or "", bool(steps[-1].labels.get("error"))) if rules else ""
+            steps.append(_step(known, Action("finished", content=answer), "answer", labels={"added": True}))
+        labels: dict[str, str | float | bool] = {"correct": correct.strip()} if isinstance(correct, str) else {}
+        if rules:
+            labels["abstraction"] = wording.RULES
+        if missing:
+            labels["files_missing"] = missing
+        if steps:
+            steps[-1] = replace(steps[-1], status="done")
+        episode = Episode(name, self.name, "tools", task.goal, "train", tuple(steps), tuple(files), answer, labels)
+        return Converted(episode, files, notes=tuple(notes))
+
+    def _files(self, record: Record, attachments: Sequence[str], notes: list[Note]) -> tuple[dict[str, Image], int]:
+        """The pictures, then the other attachments, that are at hand, and how many are not."""
+        files, missing = dict[str, Image](), 0
+        for name in _file_names(_pictures(record.data.get("image"), record.where), attachments):
+            kind = "picture" if is_picture(name) else "file"
+            try:
+                if name in record.images:
+                    files[name] = record.images[name]
+                    continue
+                note = Note("changed", f"{kind} not at hand", record.where, name)
+            except DataError as error:
+                note = Note("damaged", f"unreadable {kind}", record.where, str(error))
+            if kind == "picture" and self.settings.unseen == "drop":
+                raise Unusable(replace(note, kind="dropped"), notes)
+            notes.append(note)
+            missing += 1
+        return files, missing
+
+
+# ---- turns -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What the assistant said and what came back."""
+
+    where: str
+    reply: str
+    output: tuple[str, bool] | None  # and whether it is an error
+
+
+def _conversation(data: Any, where: str) -> tuple[str, list[_Turn], list[Note]]:
+    """(the first turn of the user, the turns of the assistant with their outputs, what was left out)."""
+    task: str | None = None
+    turns: list[_Turn] = []
+    notes: list[Note] = []
+    for i, turn in enumerate(read_field(data, "conversations", list, where)):
+        at = f"{where}: conversations[{i}]"
+        role, text = (("role", "content"), ("from", "value"))[isinstance(turn, Mapping) and "from" in turn]
+        who, said = read_field(turn, role, str, at), read_field(turn, text, str, at)
+        who = _ROLES.get(who, who)
+        output = read_output(said) if who == "user" else None
+        if who == "assistant" and task is not None:
+            turns.append(_Turn(at, said, None))
+        elif who == "user" and task is None:
+            task = said
+        elif output is not None and turns and turns[-1].output is None:
+            turns[-1] = replace(turns[-1], output=output)
+        elif who != "system":
+            notes.append(Note("dropped", "a turn that is neither a step nor an output", at, wording.one_line(said)))
+    return task or "", turns, notes
+
+
+def _steps(turns: Sequence[_Turn], answer: str | None, given: str | None, notes: list[Note]) -> list[EpisodeStep]:
+    """The steps of the turns that have code. What is left out is noted.
+
+    given: what is known before the first; before the others it is the last output. None for steps without such words.
+    """
+    steps: list[EpisodeStep] = []
+    known = given or ""
+    for turn in turns:
+        code = read_code(turn.reply)
+        if code is None:
+            notes.append(Note("dropped", "a turn without code", turn.where, wording.one_line(turn.reply)))
+            continue
+        try:
+            action, labels = _action(code, answer)
+        except NoCode as error:
+            if error.damaged:
+                raise Unusable(Note("damaged", "code that cannot be parsed", turn.where, str(error)), notes) from error
+            notes.append(Note("changed", "code that is no Python is kept as python", turn.where, str(error)))
+            action, labels = Action("python", arguments={"code": code}), {}
+        output, failed = turn.output or (None, False)
+        if action.action_type == "finished" and (failed or turn is not turns[-1]):
+            notes.append(Note("dropped", "an answer before the end", turn.where, wording.one_line(code)))
+            continue
+        thought = read_thought(turn.reply)
+        labels |= {"error": True} if failed else {}
+        said = instruction(thought) or wording.instruction(action)
+        steps.append(_step(known, action, said, output, thought or None, labels))
+        known = _known(output, failed) if output is not None and given is not None else known
+    return steps
+
+
+def _action(code: str, answer: str | None) -> tuple[Action, dict[str, str | float | bool]]:
+    """The action for the code, and labels: how many tools are called, the code of an answer. Raises NoCode."""
+    call = read_call(code)
+    labels: dict[str, str | float | bool] = {"calls": call.calls} if call.calls > 1 else {}
+    if call.tool != FINAL:
+        kept = {} if call.code is None else {"code": call.code}
+        return Action(call.tool, arguments={**call.arguments, **kept}), labels
+    content = _answer(call.arguments.get("answer"))
+    if call.answer is not None:  # no literal: what it came to was recorded
+        content = answer if answer is not None else ast.get_source_segment(code, call.answer)
+    return Action("finished", content=content), labels | ({} if call.code is None else {"code": call.code})
+
+
+def _step(
+    known: str,
+    action: Action,
+    said: str,
+    output: str | None = None,
+    thought: str | None = None,
+    labels: Mapping[str, str | float | bool] | None = None,
+) -> EpisodeStep:
+    size = (0, 0)  # there is no screen
+    return EpisodeStep(None, size, known, said, action, observation=output, thought=thought, labels=labels or {})
+
+
+def _goes_on(step: EpisodeStep) -> bool:
+    """Whether it came back with something and was not the end."""
+    return step.observation is not None and step.action.action_type != "finished"
+
+
+def _known(output: str, failed: bool) -> str:
+    return wording.one_line(f"failed: {output}" if failed else output) or "no output"
+
+
+def _answer(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def _pictures(value: Any, where: str) -> list[str]:
+    """The names of the pictures in order: of one, of several by their placeholders, of none."""
+    match value:
+        case None:
+            return []
+        case str():
+            return [value] if value else []
+        case dict() if all(isinstance(name, str) for name in value.values()):
+            return [value[placeholder] for placeholder in sorted(value)]
+    raise Unusable(Note("damaged", "no usable image", f"{where}: image", f"found {type(value).__name__}"))
+
+
+def _file_names(pictures: Sequence[str], attachments: Sequence[str]) -> list[str]:
+    """Each file once, though its name may begin otherwise in the text than in the record."""
+    known = {inner(name) for name in pictures}
+    others = [name for name in attachments if inner(name) not in known]
+    return list(dict.fromkeys((*pictures, *others)))

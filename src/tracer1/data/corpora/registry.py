@@ -1,0 +1,61 @@
+"""The corpora by name. Loaded when asked for: each stands on other packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from tracer1.data.conversion.corpus import Corpus
+from tracer1.data.store import EPISODES
+from tracer1.errors import UsageError
+from tracer1.files import parse_json
+
+CORPORA = {
+    "agentnet": "tracer1.data.corpora.agentnet.corpus:AgentNet",
+    "androidcontrol": "tracer1.data.corpora.androidcontrol.corpus:AndroidControl",
+    "gui-odyssey": "tracer1.data.corpora.gui_odyssey.corpus:GuiOdyssey",
+    "mind2web": "tracer1.data.corpora.mind2web.corpus:Mind2Web",
+    "agenttrek": "tracer1.data.corpora.agenttrek.corpus:AgentTrek",
+    "mm-traj": "tracer1.data.corpora.mm_traj.corpus:MMTraj",
+}
+LOOKS = {  # how a raw folder is known, the first that fits
+    "androidcontrol": ("android_control-*-of-*",),
+    "agentnet": ("agentnet_*.jsonl", "example.jsonl"),
+    "gui-odyssey": ("annotations/*.json", "all_anno.json"),
+    "mind2web": ("data/train-*.parquet", "data/test_*-*.parquet"),
+    "agenttrek": ("agenttrek*.json", "agenttrek*.jsonl"),
+    "mm-traj": ("*.json",),
+}
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Errata:
+    """Episodes of a corpus that are known to be bad, each with what is wrong and who found it."""
+
+    version: str
+    rows: Mapping[str, str]
+
+
+def sniff(folder: Path) -> str | None:
+    """The corpus whose published files lie in a folder, by their names; None when it is none of ours."""
+    if not folder.is_dir() or (folder / EPISODES).exists():
+        return None
+    return next((name for name, looks in LOOKS.items() if any(next(folder.glob(g), None) for g in looks)), None)
+
+
+def load_errata(name: str) -> Errata:
+    """The errata that come with the library."""
+    record = parse_json((HERE / name.replace("-", "_") / "errata.json").read_bytes())
+    return Errata(record["version"], {row["episode_id"]: row["reason"] for row in record["rows"]})
+
+
+def corpus_class(name: str) -> type[Corpus]:
+    """The class of a corpus; UsageError names those that there are."""
+    if name not in CORPORA:
+        raise UsageError(f"no corpus {name!r}; there are {', '.join(CORPORA)}")
+    module, _, attribute = CORPORA[name].partition(":")
+    return cast("type[Corpus]", getattr(import_module(module), attribute))

@@ -1,0 +1,317 @@
+"""Records of JSON files too large to hold: the elements of one top-level array, or the lines of JSON Lines.
+
+JSON is read strictly (no NaN, no trailing comma, UTF-8) and within limits. A bad line costs itself. So does a bad
+element where its end can be found: the next comma, or the array's bracket, outside of all strings and brackets. Where
+it cannot, as after a missing quote, the elements behind it are lost with it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from json import JSONDecodeError, JSONDecoder
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from tracer1.data.readers.damage import Damaged
+from tracer1.errors import DataError
+
+LIMIT = 64 << 20  # characters of an element, bytes of a line
+DEPTH = 100  # brackets within brackets; the C parser takes a little less than Python's recursion limit
+_CHUNK = 1 << 20  # bytes of one read
+
+
+def stream_json(path: Path | str, limit: int = LIMIT, depth: int = DEPTH) -> Iterator[tuple[int, Any | Damaged]]:
+    """(index from 0, value) of each record: the elements where the file begins with a bracket, the lines where not.
+
+    As ``stream_array`` and ``json_lines_between``.
+    """
+    path = Path(path)
+    with _reading(path) as file:
+        start = file.read(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith(b"["):
+        return stream_array(path, limit, depth)
+    lines = json_lines_between(path, 0, sys.maxsize, limit, depth)
+    return ((index, value) for index, (_, value) in enumerate(lines))
+
+
+def stream_array(path: Path | str, limit: int = LIMIT, depth: int = DEPTH) -> Iterator[tuple[int, Any | Damaged]]:
+    """(index from 0, value) of each element of the array that is the file; holds about twice the largest.
+
+    Damaged stands for an element that is "not JSON", "not UTF-8", "nested too deep" (more than ``depth`` brackets in
+    one another) or "too large" (more than ``limit`` characters); "truncated" is the last thing yielded. Raises
+    DataError when the file cannot be read or is no array.
+    """
+    path = Path(path)
+    with _reading(path) as file:
+        yield from _elements(path, _Text(file), limit, depth)
+
+
+def json_lines_between(
+    path: Path | str, start: int, stop: int, limit: int = LIMIT, depth: int = DEPTH
+) -> Iterator[tuple[int, Any | Damaged]]:
+    """(offset in bytes, value) of each line that begins in [start, stop); blank lines are passed over.
+
+    Ranges that meet read each line once, so that workers can share a file. Damaged as in ``stream_array``, with a limit
+    in bytes; "truncated" is a last line without its newline that does not parse. Raises DataError when the file cannot
+    be read.
+    """
+    path = Path(path)
+    with _reading(path) as file:
+        offset = start
+        if start > 0:  # the line before may end right here
+            file.seek(start - 1)
+            offset += _pass_line(file) - 1
+        while offset < stop:
+            line = file.readline(limit + 1)
+            if not line:
+                return
+            size = len(line)
+            where = f"{path} byte {offset}"
+            if size > limit and not line.endswith(b"\n"):
+                yield offset, _too_large(where, f"{limit:,} bytes")
+                size += _pass_line(file)
+            else:
+                text = line.removeprefix(codecs.BOM_UTF8) if offset == 0 else line
+                if text.strip():
+                    yield offset, _line(where, text, depth)
+            offset += size
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _pass_line(file: IO[bytes]) -> int:
+    """Pass over the rest of a line, however long; returns its bytes."""
+    passed = 0
+    while piece := file.readline(_CHUNK):
+        passed += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return passed
+
+
+# ---- one record ------------------------------------------------------------------------------------------------------
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+_DECODER = JSONDecoder(parse_constant=_refuse)
+
+
+def _line(where: str, line: bytes, depth: int) -> Any | Damaged:
+    try:
+        text = line.decode()
+        value = _DECODER.decode(text)
+    except UnicodeDecodeError as error:
+        return Damaged(where, "not UTF-8", f"{error.reason} at byte {error.start} of the line; fetch the file again")
+    except RecursionError:
+        return _too_deep(where, depth)
+    except ValueError as error:
+        if not line.endswith(b"\n"):
+            return Damaged(where, "truncated", "the file ends inside of the line; fetch the file again")
+        return Damaged(where, "not JSON", _said(error, 0))
+    return _too_deep(where, depth) if _is_deeper(value, depth) else value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether more than ``depth`` lists and objects lie in one another."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [part for part in level if isinstance(part, dict | list)]
+        if not level:
+            return False
+        level = [part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer)]
+    return True
+
+
+def _said(error: ValueError, start: int) -> str:
+    if isinstance(error, JSONDecodeError):
+        return f"{error.msg} at character {error.pos - start}"
+    return str(error)
+
+
+def _too_deep(where: str, depth: int) -> Damaged:
+    return Damaged(where, "nested too deep", f"more than {depth} brackets within one another")
+
+
+def _too_large(where: str, limit: str) -> Damaged:
+    return Damaged(where, "too large", f"more than {limit}")
+
+
+# ---- an array --------------------------------------------------------------------------------------------------------
+
+_BLANKS = re.compile(r"[ \t\n\r]*+")
+
+
+class _Text:
+    """The text of a file from ``at`` on, as much as was asked for; bytes that are not UTF-8 are lone surrogates."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self.text, self.at = "", 0
+        self.whole = False  # nothing comes after
+        self.dirty = False  # some of it is not UTF-8
+
+    def more(self) -> bool:
+        """Let go of what lies before ``at`` and read on, as much again as is held; False at the end."""
+        held = self.text[self.at :]
+        data = self._file.read(max(_CHUNK, len(held)))
+        self.whole = not data
+        added = self._decoder.decode(data, final=self.whole)
+        self.dirty = self.dirty or not _is_utf8(added)
+        self.text, self.at = held + added, 0
+        return not self.whole
+
+    def peek(self) -> str:
+        """The next character that is not blank, to which ``at`` goes; empty at the end."""
+        while True:
+            self.at = _after_blanks(self.text, self.at)
+            if self.at < len(self.text) or self.whole:
+                return self.text[self.at : self.at + 1]
+            self.more()
+
+
+def _after_blanks(text: str, at: int) -> int:
+    blanks = _BLANKS.match(text, at)
+    return blanks.end() if blanks else at
+
+
+def _is_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _elements(path: Path, text: _Text, limit: int, depth: int) -> Iterator[tuple[int, Any | Damaged]]:
+    if text.peek() == "\ufeff":
+        text.at += 1
+    if text.peek() != "[":
+        raise DataError(f"{path}: not a JSON array: it begins with {text.peek()!r}, not with '['")
+    text.at += 1
+    index = 0
+    mark = text.peek()
+    while mark != "]":
+        yield index, _element(f"{path} element {index}", text, limit, depth)
+        index += 1
+        mark = text.peek()
+        if not mark:
+            return  # and the last element has said so
+        if mark == ",":
+            text.at += 1
+    text.at += 1
+    if text.peek():
+        yield index, Damaged(f"{path} after element {index}", "not JSON", "text follows the end of the array")
+
+
+def _element(where: str, text: _Text, limit: int, depth: int) -> Any | Damaged:
+    """The element at ``text.at``, which is left at the comma or bracket behind it."""
+    while True:
+        text.peek()
+        start = text.at
+        try:
+            value, end = _DECODER.raw_decode(text.text, start)
+        except RecursionError:
+            return _passed_over(text, _too_deep(where, depth))
+        except ValueError as error:
+            wrong = _said(error, start)
+        else:
+            behind = _after_blanks(text.text, end)
+            if text.text[behind : behind + 1] in (",", "]"):
+                text.at = behind
+                return _checked(where, text, start, value, limit, depth)
+            wrong = f"no comma at character {end - start}"
+        # Either the element is wrong, or the rest of it has not been read yet.
+        end, found = _Passing().over(text.text, start)
+        if end - start > limit:
+            return _passed_over(text, _too_large(where, f"{limit:,} characters"))
+        if found or text.whole:
+            return _passed_over(text, Damaged(where, "not JSON", wrong))
+        text.more()
+
+
+def _checked(where: str, text: _Text, start: int, value: Any, limit: int, depth: int) -> Any | Damaged:
+    end = text.at
+    if end - start > limit:
+        return _too_large(where, f"{limit:,} characters")
+    if _is_deeper(value, depth):
+        return _too_deep(where, depth)
+    if text.dirty and not _is_utf8(text.text[start:end]):
+        return Damaged(where, "not UTF-8", "bytes of another encoding; fetch the file again")
+    return value
+
+
+def _passed_over(text: _Text, damage: Damaged) -> Damaged:
+    """Go to the element's end, or to the file's: there, what seemed wrong may be only cut off."""
+    passing = _Passing()
+    while True:
+        text.at, found = passing.over(text.text, text.at)
+        if found:
+            return damage
+        if not text.more():
+            break
+    text.at = len(text.text)
+    if damage.reason == "not JSON":
+        return Damaged(damage.where, "truncated", f"the file ends inside of it ({damage.detail}); fetch the file again")
+    return damage
+
+
+_TOKEN = re.compile(r'"(?:[^"\\\r\n]++|\\.)*+("?)|[\[{]++|[\]}]++|,')
+_STRING = re.compile(r'(?:[^"\\\r\n]++|\\.)*+("?)')
+
+
+class _Passing:
+    """Looks for the end of an element without understanding it: brackets are counted, strings passed over.
+
+    A string ends with its line too, since it can hold no line end: so a missing quote costs a line where there are any.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = False
+
+    def over(self, text: str, at: int) -> tuple[int, bool]:
+        """(where the element ends, True), or (how far it was followed, False); then go on from there with more text."""
+        if self._in_string and (rest := _STRING.match(text, at)):
+            at = rest.end()
+            if not rest[1] and _reaches_end(text, at):
+                return at, False
+            self._in_string = False
+        for token in _TOKEN.finditer(text, at):
+            start, end = token.span()
+            kind = text[start]
+            if kind == '"':
+                if not token[1] and _reaches_end(text, end):
+                    self._in_string = True
+                    return end, False
+            elif kind == ",":
+                if self._depth == 0:
+                    return start, True
+            elif kind in "[{":
+                self._depth += end - start
+            else:
+                closing = text.find("]", start + self._depth, end)
+                if closing >= 0:
+                    return closing, True
+                self._depth = max(0, self._depth - (end - start))
+        return len(text), False
+
+
+def _reaches_end(text: str, at: int) -> bool:
+    return at == len(text) or (at == len(text) - 1 and text[at] == "\\")

@@ -1,0 +1,102 @@
+"""Rows of Parquet files by their place: a few columns of all of them for an index, or whole rows one at a time.
+
+A row of a corpus with images may take megabytes, so no more than a handful is decoded at once, and what lies ahead in a
+file is reached by going on in it. Memory is bounded by the largest page of a column, which writers may make as large as
+a row group. What cannot be read is told and costs no row before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tracer1.data.readers.damage import Damaged
+
+ROWS = 4  # decoded at once
+_ERRORS = (OSError, ValueError, pa.ArrowException)  # ValueError: text that is not UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands; ``row`` counts from 0 in its row group."""
+
+    file: Path
+    group: int
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.file.name} group {self.group} row {self.row}"
+
+
+def index_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]] | Damaged]:
+    """The place of every row with its values in ``columns``, which should be small; nothing else is read.
+
+    A file, a row group or a column that cannot be read comes as Damaged.
+    """
+    try:
+        with _open(file) as parquet:
+            missing = [name for name in columns if name not in parquet.schema_arrow.names]
+            if missing:
+                yield Damaged(file.name, "no such column", f"{', '.join(missing)}; is it a file of this corpus?")
+                return
+            for group in range(parquet.num_row_groups):
+                try:
+                    rows = parquet.read_row_group(group, columns=list(columns)).to_pylist()
+                except _ERRORS as error:
+                    yield Damaged(f"{file.name} group {group}", "unreadable row group", _line(error))
+                    continue
+                for number, row in enumerate(rows):
+                    yield Place(file, group, number), row
+    except _ERRORS as error:
+        yield Damaged(file.name, "not a Parquet file", f"{_line(error)}; fetch the file again")
+
+
+class RowReader:
+    """Reads rows whole but for the columns left out. Rows asked for in the files' order are read in one pass."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = list(columns)
+        self._rows: Iterator[tuple[int, Any]] = iter(())  # (number, table of one row) from the cursor on
+        self._at: Place | None = None  # the row that comes next
+        self._wrong: dict[tuple[Path, int], tuple[int, str]] = {}  # where a group cannot be read any further
+
+    def read(self, place: Place) -> dict[str, Any] | Damaged:
+        """The row at ``place``; a column that the file lacks is absent."""
+        group = (place.file, place.group)
+        if self._at is None or (self._at.file, self._at.group) != group or self._at.row > place.row:
+            self._rows = self._from_start(*group)
+        try:
+            found = next((row for number, row in self._rows if number == place.row), None)
+            self._at = Place(*group, place.row + 1)
+            if found is not None:
+                row: dict[str, Any] = found.to_pylist()[0]
+                return row
+        except _ERRORS as error:
+            return Damaged(str(place), "unreadable row", _line(error))
+        number, reason = self._wrong.get(group, (place.row, "there is no such row"))
+        return Damaged(str(place), "unreadable row", f"{reason} (from row {number} on)")
+
+    def _from_start(self, file: Path, group: int) -> Iterator[tuple[int, Any]]:
+        number = 0
+        try:
+            with _open(file) as parquet:
+                columns = [name for name in self.columns if name in parquet.schema_arrow.names]
+                for batch in parquet.iter_batches(ROWS, row_groups=[group], columns=columns):
+                    for i in range(batch.num_rows):
+                        yield number, batch.slice(i, 1)
+                        number += 1
+        except _ERRORS as error:
+            self._wrong[file, group] = (number, _line(error))
+
+
+def _open(file: Path) -> Any:
+    return pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)  # mapped: a page is not copied twice
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,78 @@
+"""What says in a line what a screen shows, where a corpus has no words for it: text that is read off, or a model."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+from diskcache import Cache
+from PIL import Image as Pillow
+
+from tracer1.data.conversion.wording import RULES, one_line, screen
+from tracer1.data.images import Image
+from tracer1.errors import DataError, ToolAgentError, UsageError
+from tracer1.executors.ocr import read_lines
+from tracer1.models.endpoint import Endpoint
+
+SIDE = 960  # pixels of the longer side, as the text is looked for
+CACHE = Path.home() / ".cache" / "tracer1" / "screens"
+QUESTION = (
+    "Say in one line of at most 20 words what this screen shows: the app or page, and what matters of its state. "
+    "Only the line."
+)
+
+
+class ReadOff:
+    """The text on the screen from top to bottom, as OCR reads it; kept by image."""
+
+    name = f"ocr-{RULES}"
+
+    def __init__(self, cache: Path | str | None = None) -> None:
+        self.folder = str(cache or CACHE)
+
+    def __call__(self, image: Image) -> str:
+        """A line such as ``'Settings', 'Display', 'Brightness'``; "" where nothing can be read."""
+        key = (hashlib.sha256(image.data).hexdigest(), SIDE, self.name)
+        with Cache(self.folder) as cache:
+            line = cache.get(key)
+            if line is None:
+                cache.set(key, line := _read(image))
+        return str(line)
+
+
+def _read(image: Image) -> str:
+    try:
+        pixels = np.asarray(Pillow.open(io.BytesIO(image.data)).convert("RGB"))
+        lines = read_lines(pixels, SIDE)
+    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError, ToolAgentError) as error:
+        raise DataError(f"its text cannot be read off ({error})") from error
+    in_order = sorted(lines, key=lambda line: (round(line.box[1] / 16), line.box[0]))
+    return screen("", (line.text for line in in_order if line.score > 0.7 and len(line.text.strip()) > 1))
+
+
+class Asked:
+    """What a vision-language model answers to QUESTION."""
+
+    def __init__(self, model: str, base_url: str, cache: Path | str | None = None) -> None:
+        self.name = model
+        self.endpoint = Endpoint(model, base_url, max_tokens=96, cache=cache)
+
+    def __call__(self, image: Image) -> str:
+        content = [{"type": "image", "image": image}, {"type": "text", "text": QUESTION}]
+        return one_line(self.endpoint.complete([[{"role": "user", "content": content}]])[0])
+
+
+def describer(abstractions: str) -> ReadOff | Asked | None:
+    """By the setting ``abstractions``: rules, none, or MODEL@URL as ``qwen3-vl-8b@http://localhost:8000/v1``."""
+    if abstractions == "none":
+        return None
+    if abstractions == "rules":
+        return ReadOff()
+    model, found, url = abstractions.partition("@")
+    if not found or not url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"abstractions={abstractions!r}: use rules, none or MODEL@URL, such as qwen@http://host:8000/v1"
+        )
+    return Asked(model, url)

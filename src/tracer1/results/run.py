@@ -1,0 +1,76 @@
+"""A run directory: what it is made of, and how its parts are written (config.yaml, env.json, checkpoints/ ...)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tracer1.config.loading import dump_config
+from tracer1.config.settings import Config
+from tracer1.files import write_atomic
+
+PACKAGES = ("tracer1", "torch", "transformers", "trl", "datasets", "accelerate", "playwright", "miniwob", "rapidocr")
+
+
+def prepare(config: Config) -> Path:
+    """Make the run directory and write the resolved configuration and the description of the machine.
+
+    Raises SetupError when the directory cannot be made or written.
+    """
+    run = Path(config.output_dir)
+    write_atomic(run / "config.yaml", dump_config(config).encode())
+    write_json(run / "env.json", describe_machine())
+    return run
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all; a number that is none (the mean of nothing) becomes null."""
+    write_atomic(path, (json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def describe_machine() -> dict[str, Any]:
+    """Versions, commit and hardware: what a number has to be read with."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: _version(name) for name in PACKAGES},
+        "git_commit": _commit(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    done = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
