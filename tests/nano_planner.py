@@ -25,7 +25,7 @@ STAGE = {
     "steps": 2,
     "lr": 1e-2,
     "prompts_per_batch": 3,
-    "rollouts": 2,
+    "group_size": 2,
     "updates_per_batch": 1,
     "micro_batch": 6,
     "max_completion_tokens": 6,
@@ -50,11 +50,11 @@ class Nano:
 
 
 async def play(images: Path, task: str, seed: int, store: EpisodeStore) -> Episode:
-    """One episode of the toy form as its own oracle plays it."""
+    """One episode of the toy form as its own expert plays it."""
     from tracer1.envs.toy import ToyForm
-    from tracer1.executors.dom import DomToolAgent
+    from tracer1.executors.dom import DomExecutor
 
-    env, agent = ToyForm(images), DomToolAgent()
+    env, agent = ToyForm(images), DomExecutor()
     goal, seen = await env.reset(task, seed)
     steps: list[EpisodeStep] = []
     terminated = False

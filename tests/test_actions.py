@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tracer1.actions import (
     ACTIONS,
-    BEYOND,
+    EXTRA_ACTIONS,
     POINTING,
     TERMINAL,
     action_from_json,
@@ -21,7 +21,7 @@ from tracer1.actions import (
     same_type,
     validate,
 )
-from tracer1.coordinates import mille
+from tracer1.coordinates import per_mille
 from tracer1.errors import ActionError, DataError, FrameError
 from tracer1.types import Action, Platform, Point
 
@@ -87,7 +87,7 @@ def test_a_corpus_offers_what_it_has_beyond_its_platform() -> None:
     assert "- hover(point): " in describe("web", "mind2web")
     assert "- hover(" not in describe("web")
     assert "- call_user(" in describe("mobile", "gui-odyssey")
-    assert {name for names in BEYOND.values() for name in names} <= set(ACTIONS)
+    assert {name for names in EXTRA_ACTIONS.values() for name in names} <= set(ACTIONS)
     hover = Action("hover", point=Point(0.5, 0.5))
     validate(hover, "web", "mind2web")
     with pytest.raises(ActionError, match="'hover' is unknown on web"):
@@ -134,7 +134,7 @@ def test_every_complete_action_is_valid_on_its_platforms_only(action: Action) ->
         (Action("hotkey", key=" "), "empty 'key'"),
         (Action("scroll", direction="sideways"), "'direction'"),
         (Action("click", point=Point(1.2, 0.5)), "off the screen"),
-        (Action("click", point=Point(500, 500, mille())), "mille"),
+        (Action("click", point=Point(500, 500, per_mille())), "per_mille"),
     ],
 )
 def test_invalid_actions_are_named(action: Action, word: str) -> None:
@@ -153,7 +153,7 @@ def test_json_round_trip(action: Action) -> None:
 def test_json_form() -> None:
     assert action_to_json(Action("click", point=Point(0.5, 0.64))) == {"action_type": "click", "point": [0.5, 0.64]}
     with pytest.raises(FrameError, match="'point'"):
-        action_to_json(Action("click", point=Point(500, 640, mille())))
+        action_to_json(Action("click", point=Point(500, 640, per_mille())))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import typer
 
-from tracer1 import cli
+from tracer1.cli import common, training
+from tracer1.cli import main as cli
 from tracer1.plan.text import render_plan
 from tracer1.types import Plan, Step
 
@@ -124,16 +125,14 @@ def test_wrong_words_are_wrong_usage(run: Callable[..., Result], words: tuple[st
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "config.yaml"
-    path.write_text(
-        f"output_dir: {tmp_path}/run\ndata: {{train: {tmp_path}/none.parquet}}\ntool_agent: {{name: dom}}\n"
-    )
+    path.write_text(f"output_dir: {tmp_path}/run\ndata: {{train: {tmp_path}/none.parquet}}\nexecutor: {{name: dom}}\n")
     return path
 
 
 def test_an_unknown_key_names_the_nearest(run: Callable[..., Result], config: Path) -> None:
-    config.write_text(config.read_text() + "stage1: {rollout: 4}\n")
-    one_line(run("train", config), 2, "config.yaml", "unknown key 'stage1.rollout'", "'stage1.rollouts'")
-    one_line(run("check", config), 2, "'stage1.rollouts'")
+    config.write_text(config.read_text() + "stage1: {group_sice: 4}\n")
+    one_line(run("train", config), 2, "config.yaml", "unknown key 'stage1.group_sice'", "'stage1.group_size'")
+    one_line(run("check", config), 2, "'stage1.group_size'")
 
 
 def test_an_unknown_override_names_the_nearest(run: Callable[..., Result], config: Path) -> None:
@@ -288,14 +287,14 @@ def test_demonstrations_of_an_unknown_task(run: Callable[..., Result], tmp_path:
 
 
 def test_tasks_are_separated_by_commas() -> None:
-    assert cli.tasks_of(" a, b,,c ") == ["a", "b", "c"]
+    assert common.tasks_of(" a, b,,c ") == ["a", "b", "c"]
 
 
 def test_the_quick_demo_is_a_valid_configuration() -> None:
     from tracer1.config.loading import load_config
 
-    config = load_config(ROOT / cli.DEMO_CONFIG, cli.QUICK)
-    assert config.stage1.steps < load_config(ROOT / cli.DEMO_CONFIG).stage1.steps
+    config = load_config(ROOT / common.DEMO_CONFIG, training.QUICK)
+    assert config.stage1.steps < load_config(ROOT / common.DEMO_CONFIG).stage1.steps
 
 
 # ---- the boundary ----------------------------------------------------------------------------------------------------
@@ -305,7 +304,7 @@ def test_a_full_disk_is_one_line(run: Callable[..., Result], monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "runs/demo/metrics.jsonl")
 
-    monkeypatch.setattr(cli, "emit", full)
+    monkeypatch.setattr(training, "emit", full)
     one_line(run("reward", "-", stdin=GOLD + "\n"), 1, "runs/demo/metrics.jsonl: No space left on device")
 
 
@@ -313,7 +312,7 @@ def test_an_interruption_is_one_line(run: Callable[..., Result], monkeypatch: py
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "emit", interrupted)
+    monkeypatch.setattr(training, "emit", interrupted)
     one_line(run("reward", "-", stdin=GOLD + "\n"), 130, "interrupted; start the same command again to go on")
 
 
@@ -321,13 +320,13 @@ def test_a_bug_is_not_hidden(run: Callable[..., Result], monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "emit", broken)
+    monkeypatch.setattr(training, "emit", broken)
     with pytest.raises(ZeroDivisionError):
         run("reward", "-", stdin=GOLD + "\n")
 
 
 def tracer1(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    code = "from tracer1.cli import main; main()"
+    code = "from tracer1.cli.main import main; main()"
     return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, **options)
 
 
@@ -343,7 +342,7 @@ def test_a_traceback_is_shown_when_asked_for(tmp_path: Path) -> None:
 def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     path = tmp_path / "plans.jsonl"
     path.write_text((GOLD + "\n") * 3000)
-    code = f"from tracer1.cli import main; main()' reward {path} | head -n 1"
+    code = f"from tracer1.cli.main import main; main()' reward {path} | head -n 1"
     done = subprocess.run(["sh", "-c", f"'{sys.executable}' -c '{code}"], capture_output=True, text=True, timeout=120)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer1.coordinates import convert, distance, inside, mille, pixels, smart_resize, smart_resized
+from tracer1.coordinates import convert, distance, inside, per_mille, pixels, smart_resize, smart_resized
 from tracer1.errors import FrameError
 from tracer1.types import FRACTION, Frame, Point
 
 fractions = st.floats(0, 1)
 sizes = st.tuples(st.integers(16, 4000), st.integers(16, 4000)).filter(lambda s: max(s) <= 200 * min(s))
-frames = st.one_of(st.just(FRACTION), st.just(mille()), sizes.map(pixels), sizes.map(smart_resized))
+frames = st.one_of(st.just(FRACTION), st.just(per_mille()), sizes.map(pixels), sizes.map(smart_resized))
 
 
 @given(x=fractions, y=fractions, a=frames, b=frames)
@@ -28,7 +28,7 @@ def test_convert_goes_to_every_frame_and_back(x: float, y: float, a: Frame, b: F
 
 def test_convert_keeps_the_place_on_the_screen() -> None:
     centre = Point(0.5, 0.5)
-    assert convert(centre, mille()) == Point(500, 500, mille())
+    assert convert(centre, per_mille()) == Point(500, 500, per_mille())
     assert convert(centre, pixels((1920, 1080))) == Point(960, 540, pixels((1920, 1080)))
     # UI-TARS-1.5's own example: (235, 512) in the resized image of a 1920x1080 screen is (234, 506) on the screen.
     resized = smart_resized((1920, 1080), factor=28, min_pixels=3136, max_pixels=12_845_056)
@@ -93,7 +93,7 @@ def test_distance_is_normalised_and_refuses_mixed_frames() -> None:
     # 30 of 1000 pixels across, 20 of 500 down: (0.03, 0.04), so 0.05 of the screen.
     assert math.isclose(distance(Point(100, 100, screen), Point(130, 120, screen)), 0.05)
     with pytest.raises(FrameError, match="convert"):
-        distance(Point(0.1, 0.1), Point(100, 100, mille()))
+        distance(Point(0.1, 0.1), Point(100, 100, per_mille()))
     with pytest.raises(FrameError, match="pixels 1000x500"):
         distance(Point(1, 1, screen), Point(1, 1, pixels((1000, 501))))
 
@@ -104,4 +104,4 @@ def test_inside_counts_the_edges_and_refuses_other_frames() -> None:
     assert inside(Point(0.5, 0.25), box)
     assert not inside(Point(0.5001, 0.5), box)
     with pytest.raises(FrameError, match="fractions"):
-        inside(Point(300, 500, mille()), box)
+        inside(Point(300, 500, per_mille()), box)

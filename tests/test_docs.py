@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from tracer1.actions import ACTIONS, BEYOND
-from tracer1.cli import app
+from tracer1.actions import ACTIONS, EXTRA_ACTIONS
+from tracer1.cli.main import app
 from tracer1.config.loading import config_keys, load_config
 from tracer1.config.settings import StageSettings
 from tracer1.data.conversion.corpus import ConvertSettings
@@ -195,7 +195,7 @@ def test_every_corpus_and_every_action_of_its_own_is_told() -> None:
     for name in CORPORA:
         assert f"`{name}`" in text(DATA)
         row = next(line for line in text(DATA).splitlines() if line.startswith("| **types of their own**"))
-        assert all(action in row for action in BEYOND.get(name, ()))
+        assert all(action in row for action in EXTRA_ACTIONS.get(name, ()))
 
 
 def test_every_deviation_has_a_setting_or_says_none() -> None:
@@ -208,7 +208,7 @@ def test_every_deviation_has_a_setting_or_says_none() -> None:
 
 def test_the_base_is_as_weak_as_is_told() -> None:
     warmup = load_config(ROOT / "configs/nano-base.yaml").warmup
-    assert (warmup.loose, round(1 - warmup.continuation, 9)) == (0.65, 0.4), "README.md and DEVIATIONS.md say otherwise"
+    assert (warmup.vague, round(1 - warmup.continuation, 9)) == (0.65, 0.4), "README.md and DEVIATIONS.md say otherwise"
     for document in (README, DEVIATIONS):
         told = " ".join(text(document).split())
         assert "65 % of" in told

@@ -20,7 +20,7 @@ ERRORS = [
 CLICK = Action("click", Point(0.5, 0.64))
 STEP = Step("form", "click", "click the 'Login' button", arguments={"n": 1})
 VALUES = [
-    Point(500, 640, Frame("mille", 1000.0, 1000.0)),
+    Point(500, 640, Frame("per_mille", 1000.0, 1000.0)),
     Plan((STEP,), "thought", 3),
     Score(None, 0.5, None, {"format": 0.5}, {"format": 0.1}, unscored="the agent timed out"),
     Episode("e", "miniwob", "web", "g", "train", (EpisodeStep("a.png", (160, 210), "form", "click", CLICK),)),
@@ -47,10 +47,10 @@ def test_points_are_fractions_unless_said_otherwise() -> None:
 
 
 def test_every_error_has_the_same_root_and_says_whose_it_is() -> None:
-    assert {errors.PlanError, errors.DataError, errors.ToolAgentError, errors.InstructionError} <= set(ERRORS)
+    assert {errors.PlanError, errors.DataError, errors.ExecutorError, errors.InstructionError} <= set(ERRORS)
     for error in ERRORS:
         assert issubclass(error, errors.TraceR1Error)
         assert error.__doc__
-    # The planner's fault and the tool agent's are scored differently: neither may catch the other.
-    assert not issubclass(errors.InstructionError, errors.ToolAgentError)
-    assert not issubclass(errors.ToolAgentError, errors.InstructionError)
+    # The planner's fault and the executor's are scored differently: neither may catch the other.
+    assert not issubclass(errors.InstructionError, errors.ExecutorError)
+    assert not issubclass(errors.ExecutorError, errors.InstructionError)

@@ -2,8 +2,8 @@
 
 Names are UI-TARS' unified space (METHOD section 2). Points are fractions of the screenshot. A scroll's direction says
 where the new content comes from. On the platform ``tools`` an action is a tool's name with ``arguments``; once the tool
-has run, ``content`` holds its output. What corpora hold and UI-TARS has no name for has rows of its own (``BEYOND``):
-nothing is rewritten into what it was not.
+has run, ``content`` holds its output. Actions of a corpus that UI-TARS has no name for have rows of
+their own (``EXTRA_ACTIONS``); none is rewritten into another action.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RADIUS = 0.14  # of the screen: how near a point must be to the recorded one whe
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """One row of the action space. No platforms: only for the corpora that ``BEYOND`` names."""
+    """One row of the action space. No platforms: only for the corpora that ``EXTRA_ACTIONS`` names."""
 
     name: str
     platforms: tuple[Platform, ...]
@@ -68,7 +68,7 @@ _TABLE = (
     ActionSpec("tab_focus", (), ("content",), (), "go to another tab by its number"),
 )
 ACTIONS: Mapping[str, ActionSpec] = {spec.name: spec for spec in _TABLE}
-BEYOND: Mapping[str, tuple[str, ...]] = {  # by corpus: what is offered besides the platform's own actions
+EXTRA_ACTIONS: Mapping[str, tuple[str, ...]] = {  # by corpus: what is offered besides the platform's own actions
     "agentnet": ("middle_click", "triple_click", "hover"),
     "gui-odyssey": ("press_appselect", "call_user"),
     "mind2web": ("hover", "select"),
@@ -95,7 +95,7 @@ _TEXTS: tuple[Argument, ...] = ("content", "key", "app_name", "element")
 @cache
 def offered(platform: Platform, source: str = "") -> tuple[ActionSpec, ...]:
     """The rows for ``platform``, and those that the corpus ``source`` has beyond them."""
-    beyond = BEYOND.get(source, ())
+    beyond = EXTRA_ACTIONS.get(source, ())
     return tuple(spec for spec in _TABLE if platform in spec.platforms or spec.name in beyond)
 
 

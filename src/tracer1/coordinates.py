@@ -1,8 +1,8 @@
 """Points in typed frames: a point knows the frame it is measured in, and frames never mix by accident.
 
-The same place on the screen is (0.5, 0.5) as fractions, (500, 500) in mille, (960, 540) in pixels of a 1920x1080 screen
-and (960, 544) in the image of 1920x1088 that a Qwen-VL processor makes of it. Models differ in which of these they
-write, and their text does not tell; so the frame is named when a number enters, and converted on purpose.
+The same place on the screen is (0.5, 0.5) as fractions, (500, 500) in per mille, (960, 540) in pixels of a 1920x1080
+screen and (960, 544) in the image of 1920x1088 that a Qwen-VL processor makes of it. Models differ in which of these
+they write, and their text does not tell; so the frame is named when a number enters, and converted on purpose.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ QWEN3_VL_MAX_PIXELS = 16384 * 32 * 32
 MAX_ASPECT_RATIO = 200
 
 
-def mille() -> Frame:
+def per_mille() -> Frame:
     """The 0 to 1000 grid that UI-TARS v1 and Qwen3-VL write, whatever the screen's size."""
-    return Frame("mille", 1000.0, 1000.0)
+    return Frame("per_mille", 1000.0, 1000.0)
 
 
 def pixels(size: Size) -> Frame:

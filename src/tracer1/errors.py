@@ -31,11 +31,11 @@ class PlanError(TraceR1Error):
 
 
 class InstructionError(TraceR1Error):
-    """A step instruction names nothing that a tool agent could do or find: the planner's fault, scored as a miss."""
+    """A step instruction names nothing that an executor could do or find: the planner's fault, scored as a miss."""
 
 
-class ToolAgentError(TraceR1Error):
-    """A tool agent timed out or crashed: nobody's fault that a planner could learn from, so the sample is unscored."""
+class ExecutorError(TraceR1Error):
+    """An executor timed out or crashed: nobody's fault that a planner could learn from, so the sample is unscored."""
 
 
 class EnvironmentFailure(TraceR1Error):

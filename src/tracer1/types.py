@@ -24,7 +24,7 @@ Status: TypeAlias = Literal["not done", "done"]
 class Frame:
     """A coordinate system: the extents of the screen in it. Frames of equal name and extents are the same frame."""
 
-    name: str  # "fraction", "mille", "pixels" or "smart_resized"
+    name: str  # "fraction", "per_mille", "pixels" or "smart_resized"
     width: float
     height: float
 
@@ -46,7 +46,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a tool agent does. Types are UI-TARS' names (``tracer1.actions``); points are fractions of the screen."""
+    """What an executor does. Types are UI-TARS' names (``tracer1.actions``); points are fractions of the screen."""
 
     action_type: str
     point: Point | None = None
@@ -212,7 +212,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Rollout:
+class Trajectory:
     """One live episode. ``ending``: finished (the task or the planner ended it), truncated (by a limit), failed."""
 
     task: str
@@ -239,10 +239,10 @@ class DraftingModel(Model, Protocol):
     def complete_drafted(self, prompts: Sequence[Sequence[Message]], drafts: Sequence[str]) -> list[str]: ...
 
 
-class ToolAgent(Protocol):
-    """A frozen tool agent: turns a step instruction and what is seen into an executable action.
+class Executor(Protocol):
+    """A frozen executor: turns a step instruction and what is seen into an executable action.
 
-    Raises InstructionError when the instruction leads nowhere, ToolAgentError when the agent itself fails.
+    Raises InstructionError when the instruction leads nowhere, ExecutorError when the agent itself fails.
     """
 
     name: str

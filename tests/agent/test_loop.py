@@ -11,26 +11,26 @@ from pathlib import Path
 import pytest
 from nano_planner import PROMPT, Nano
 
+from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
 from tracer1.agent.loop import Limits, remember, run_episodes, surprise
-from tracer1.agent.nulls import AlwaysFinished, RandomPlanner
 from tracer1.data.windows_file import read_windows
 from tracer1.envs.toy import TASKS, ToyForm
-from tracer1.errors import EnvironmentFailure, ToolAgentError, UsageError
-from tracer1.executors.dom import DomToolAgent
+from tracer1.errors import EnvironmentFailure, ExecutorError, UsageError
+from tracer1.executors.dom import DomExecutor
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import parse_plan, render_plan
 from tracer1.plan.windows import episode_windows
 from tracer1.types import (
     Action,
     Element,
+    Executor,
     HistoryStep,
     Message,
     Model,
     Observation,
     Plan,
-    Rollout,
     Step,
-    ToolAgent,
+    Trajectory,
     Transition,
 )
 
@@ -53,14 +53,14 @@ class BrokenForm(ToyForm):
 
 
 class Tired:
-    """A tool agent that fails at typing."""
+    """An executor that fails at typing."""
 
     name = "tired"
 
     def act(self, instruction: str, observation: Observation) -> Action:
         if instruction.startswith("type"):
-            raise ToolAgentError("no answer within 30 s")
-        return DomToolAgent().act(instruction, observation)
+            raise ExecutorError("no answer within 30 s")
+        return DomExecutor().act(instruction, observation)
 
 
 def text_of(prompt: Sequence[Message]) -> str:
@@ -73,7 +73,7 @@ def say(*instructions: str) -> str:
     return render_plan(Plan(tuple(Step("seen", kind, told) for kind, told in zip(kinds, instructions, strict=True))))
 
 
-def oracle(images: Path) -> ScriptedModel:
+def expert(images: Path) -> ScriptedModel:
     """A planner that knows every toy page: it replays the history on a page of its own and tells the gold plan."""
     known: dict[str, Job] = {}
     env = ToyForm(images)
@@ -92,7 +92,7 @@ def oracle(images: Path) -> ScriptedModel:
 
 
 @pytest.fixture
-def act(tmp_path: Path) -> Callable[..., list[Rollout]]:
+def act(tmp_path: Path) -> Callable[..., list[Trajectory]]:
     """Run jobs on so many pages."""
 
     def run(
@@ -100,14 +100,14 @@ def act(tmp_path: Path) -> Callable[..., list[Rollout]]:
         model: Model,
         *,
         pages: int = 1,
-        agent: ToolAgent | None = None,
+        agent: Executor | None = None,
         limits: Limits | None = None,
         form: type[ToyForm] = ToyForm,
-        on_rollout: Callable[[Rollout], None] = lambda _: None,
-    ) -> list[Rollout]:
+        on_trajectory: Callable[[Trajectory], None] = lambda _: None,
+    ) -> list[Trajectory]:
         envs = [form(tmp_path / "images") for _ in range(pages)]
-        agent, limits = agent or DomToolAgent(), limits or Limits()
-        return asyncio.run(run_episodes(jobs, envs, model, agent, SPEC, limits, on_rollout))
+        agent, limits = agent or DomExecutor(), limits or Limits()
+        return asyncio.run(run_episodes(jobs, envs, model, agent, SPEC, limits, on_trajectory))
 
     return run
 
@@ -115,8 +115,8 @@ def act(tmp_path: Path) -> Callable[..., list[Rollout]]:
 # ---- endings ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_planner_that_knows_the_way_finishes(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
-    (rollout,) = act([("toy-form", 4)], oracle(tmp_path))
+def test_a_planner_that_knows_the_way_finishes(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    (rollout,) = act([("toy-form", 4)], expert(tmp_path))
     assert (rollout.ending, rollout.success, rollout.reward) == ("finished", True, 1.0)
     assert (rollout.task, rollout.seed) == ("toy-form", 4)
     assert rollout.goal.startswith("Enter ")
@@ -127,17 +127,17 @@ def test_a_planner_that_knows_the_way_finishes(act: Callable[..., list[Rollout]]
     assert rollout.seconds > 0
 
 
-def test_a_wrong_end_is_finished_and_no_success(act: Callable[..., list[Rollout]]) -> None:
+def test_a_wrong_end_is_finished_and_no_success(act: Callable[..., list[Trajectory]]) -> None:
     (rollout,) = act([("toy-field", 0)], ScriptedModel([say("click the 'Send' button")]))
     assert (rollout.ending, rollout.success, rollout.reward) == ("finished", False, -1.0)
 
 
-def test_saying_finished_ends_an_episode(act: Callable[..., list[Rollout]]) -> None:
+def test_saying_finished_ends_an_episode(act: Callable[..., list[Trajectory]]) -> None:
     (rollout,) = act([("toy-press", 0)], AlwaysFinished())
     assert (rollout.ending, rollout.success, len(rollout.turns)) == ("finished", False, 1)
 
 
-def test_an_episode_is_cut_off_after_its_steps(act: Callable[..., list[Rollout]]) -> None:
+def test_an_episode_is_cut_off_after_its_steps(act: Callable[..., list[Trajectory]]) -> None:
     jobs = [("toy-press", 0), ("toy-field", 0)]
     rollouts = act(jobs, ScriptedModel(lambda _: say("wait")), limits=Limits({"toy-press": 2}, default_steps=4))
     assert [(r.ending, r.where, len(r.turns)) for r in rollouts] == [
@@ -147,7 +147,7 @@ def test_an_episode_is_cut_off_after_its_steps(act: Callable[..., list[Rollout]]
     assert not any(r.success for r in rollouts)
 
 
-def test_an_episode_is_cut_off_after_its_time(act: Callable[..., list[Rollout]]) -> None:
+def test_an_episode_is_cut_off_after_its_time(act: Callable[..., list[Trajectory]]) -> None:
     def slow(_: Sequence[Message]) -> str:
         time.sleep(0.02)
         return say("wait")
@@ -157,8 +157,8 @@ def test_an_episode_is_cut_off_after_its_time(act: Callable[..., list[Rollout]])
     assert len(rollout.turns) <= 4
 
 
-def test_the_last_step_counts_even_if_it_is_the_limit(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
-    (rollout,) = act([("toy-field", 2)], oracle(tmp_path), limits=Limits(default_steps=3))
+def test_the_last_step_counts_even_if_it_is_the_limit(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    (rollout,) = act([("toy-field", 2)], expert(tmp_path), limits=Limits(default_steps=3))
     assert (rollout.ending, rollout.success) == ("finished", True)
 
 
@@ -175,7 +175,7 @@ def test_the_last_step_counts_even_if_it_is_the_limit(act: Callable[..., list[Ro
     ids=["empty", "no-plan", "no-target", "no-instruction", "no-such-key", "no-such-action"],
 )
 def test_what_the_planner_gets_wrong_fails_the_episode(
-    act: Callable[..., list[Rollout]], completion: str, where: str
+    act: Callable[..., list[Trajectory]], completion: str, where: str
 ) -> None:
     (rollout,) = act([("toy-press", 0)], ScriptedModel([completion]))
     assert (rollout.ending, rollout.success, rollout.reward) == ("failed", False, 0.0)
@@ -186,13 +186,13 @@ def test_what_the_planner_gets_wrong_fails_the_episode(
     assert turn.plan == parse_plan(completion).plan
 
 
-def test_a_failure_later_on_says_at_which_step(act: Callable[..., list[Rollout]]) -> None:
+def test_a_failure_later_on_says_at_which_step(act: Callable[..., list[Trajectory]]) -> None:
     (rollout,) = act([("toy-press", 0)], ScriptedModel([say("wait"), say("wait"), "garbage"]))
     assert rollout.where.startswith("step 3: no plan")
     assert [turn.error is None for turn in rollout.turns] == [True, True, False]
 
 
-def test_an_environment_that_breaks_is_infrastructure(act: Callable[..., list[Rollout]]) -> None:
+def test_an_environment_that_breaks_is_infrastructure(act: Callable[..., list[Trajectory]]) -> None:
     jobs = [("toy-press", 0), ("toy-press", 13), ("toy-press", 1)]
     script = ScriptedModel(lambda _: say("press tab"))
     first, second, third = act(jobs, script, form=BrokenForm)
@@ -201,17 +201,17 @@ def test_an_environment_that_breaks_is_infrastructure(act: Callable[..., list[Ro
     assert third.seed == 1
 
 
-def test_only_broken_pages(act: Callable[..., list[Rollout]]) -> None:
+def test_only_broken_pages(act: Callable[..., list[Trajectory]]) -> None:
     rollouts = act([("toy-press", 13)] * 3, ScriptedModel([]), form=BrokenForm, pages=2)
     assert [r.ending for r in rollouts] == ["failed"] * 3
 
 
-def test_a_tool_agent_that_fails_is_infrastructure(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
-    (rollout,) = act([("toy-field", 0)], oracle(tmp_path), agent=Tired())
+def test_a_tool_agent_that_fails_is_infrastructure(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    (rollout,) = act([("toy-field", 0)], expert(tmp_path), agent=Tired())
     assert (rollout.ending, rollout.where) == ("failed", "infrastructure, step 2: no answer within 30 s")
 
 
-def test_an_unknown_task_is_the_callers_mistake(act: Callable[..., list[Rollout]]) -> None:
+def test_an_unknown_task_is_the_callers_mistake(act: Callable[..., list[Trajectory]]) -> None:
     with pytest.raises(UsageError, match="no toy task"):
         act([("toy-dance", 0)], ScriptedModel([]))
 
@@ -222,9 +222,11 @@ JOBS = [(task, seed) for seed in range(3) for task in TASKS]
 
 
 @pytest.mark.parametrize("pages", [1, 3, 12, 20])
-def test_rollouts_come_in_the_order_of_the_jobs(act: Callable[..., list[Rollout]], tmp_path: Path, pages: int) -> None:
+def test_rollouts_come_in_the_order_of_the_jobs(
+    act: Callable[..., list[Trajectory]], tmp_path: Path, pages: int
+) -> None:
     told: list[Job] = []
-    rollouts = act(JOBS, oracle(tmp_path), pages=pages, on_rollout=lambda r: told.append((r.task, r.seed)))
+    rollouts = act(JOBS, expert(tmp_path), pages=pages, on_trajectory=lambda r: told.append((r.task, r.seed)))
     assert [(r.task, r.seed) for r in rollouts] == JOBS
     assert all(r.success for r in rollouts)
     assert sorted(told) == sorted(JOBS)
@@ -232,7 +234,7 @@ def test_rollouts_come_in_the_order_of_the_jobs(act: Callable[..., list[Rollout]
         assert [TASKS[task] for task, _ in told] == sorted(TASKS[task] for task, _ in JOBS)
 
 
-def test_one_batch_serves_all_pages(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
+def test_one_batch_serves_all_pages(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
     sizes: list[int] = []
 
     class Counting:
@@ -243,27 +245,27 @@ def test_one_batch_serves_all_pages(act: Callable[..., list[Rollout]], tmp_path:
             sizes.append(len(prompts))
             return self.model.complete(prompts)
 
-    act(JOBS, Counting(oracle(tmp_path)), pages=4)
+    act(JOBS, Counting(expert(tmp_path)), pages=4)
     assert max(sizes) == 4
     assert sum(sizes) == sum(2 * TASKS[task] + 1 for task, _ in JOBS)
     assert sizes[:3] == [4, 4, 4]
 
 
-def test_nothing_to_do(act: Callable[..., list[Rollout]]) -> None:
+def test_nothing_to_do(act: Callable[..., list[Trajectory]]) -> None:
     assert act([], ScriptedModel([])) == []
 
 
-def test_episodes_do_not_depend_on_their_neighbours(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
-    def bare(rollouts: list[Rollout]) -> list[Rollout]:
+def test_episodes_do_not_depend_on_their_neighbours(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    def bare(rollouts: list[Trajectory]) -> list[Trajectory]:
         return [replace(r, seconds=0.0) for r in rollouts]
 
-    assert bare(act(JOBS, oracle(tmp_path), pages=1)) == bare(act(JOBS, oracle(tmp_path), pages=5))
+    assert bare(act(JOBS, expert(tmp_path), pages=1)) == bare(act(JOBS, expert(tmp_path), pages=5))
 
 
 # ---- what the planner is told ----------------------------------------------------------------------------------------
 
 
-def test_the_history_holds_the_planners_own_words(act: Callable[..., list[Rollout]]) -> None:
+def test_the_history_holds_the_planners_own_words(act: Callable[..., list[Trajectory]]) -> None:
     clumsy = render_plan(Plan((Step("my words", "click", "click the 1st field"), Step("more", "wait", "wait")), "", 1))
     model = ScriptedModel([clumsy, say("wait"), say("wait"), say("finished")])
     act([("toy-field", 0)], model)
@@ -276,18 +278,18 @@ def test_the_history_holds_the_planners_own_words(act: Callable[..., list[Rollou
     assert remember(Step("a", "b", "c", "done")) == HistoryStep("a", "b", "c")
 
 
-def test_old_screenshots_are_never_shown(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
-    model = oracle(tmp_path)
+def test_old_screenshots_are_never_shown(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    model = expert(tmp_path)
     (rollout,) = act([("toy-form", 0)], model)
     shown = [[p["image"] for m in prompt for p in m["content"] if p["type"] == "image"] for prompt in model.prompts]
     assert shown == [[turn.screenshot] for turn in rollout.turns]
 
 
 def test_live_prompts_are_the_windows_to_the_byte(
-    nano: Nano, act: Callable[..., list[Rollout]], tmp_path: Path
+    nano: Nano, act: Callable[..., list[Trajectory]], tmp_path: Path
 ) -> None:
     """The gold plan acted live meets the prompts that were recorded, and the file of windows holds them."""
-    model = oracle(tmp_path)
+    model = expert(tmp_path)
     episode = next(e for e in nano.episodes if e.episode_id == "toy/toy-long-form/2")
     act([("toy-long-form", 2)], model)
     windows = list(episode_windows(episode, PROMPT, history=2, horizon=3))
@@ -303,7 +305,7 @@ def test_live_prompts_are_the_windows_to_the_byte(
 # ---- planners that know nothing --------------------------------------------------------------------------------------
 
 
-def test_the_random_planner_speaks_the_dialect_and_earns_little(act: Callable[..., list[Rollout]]) -> None:
+def test_the_random_planner_speaks_the_dialect_and_earns_little(act: Callable[..., list[Trajectory]]) -> None:
     model = RandomPlanner(seed=0, horizon=4)
     for completion in model.complete([()] * 50):
         parsed = parse_plan(completion)
@@ -335,12 +337,12 @@ class Blind(ToyForm):
         return replace(transition, observation=replace(transition.observation, elements=None))
 
 
-def asked(rollout: Rollout) -> list[bool]:
+def asked(rollout: Trajectory) -> list[bool]:
     return [bool(turn.completion) for turn in rollout.turns]
 
 
-def test_by_default_every_step_is_planned_anew(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
-    (rollout,) = act([("toy-form", 4)], oracle(tmp_path))
+def test_by_default_every_step_is_planned_anew(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    (rollout,) = act([("toy-form", 4)], expert(tmp_path))
     assert asked(rollout) == [True] * 5
 
 
@@ -354,23 +356,23 @@ def test_by_default_every_step_is_planned_anew(act: Callable[..., list[Rollout]]
     ids=["two", "three", "more-than-the-plan-has"],
 )
 def test_steps_of_a_plan_are_done_while_nothing_surprises(
-    act: Callable[..., list[Rollout]], tmp_path: Path, steps: int, expected: list[bool]
+    act: Callable[..., list[Trajectory]], tmp_path: Path, steps: int, expected: list[bool]
 ) -> None:
-    (rollout,) = act([("toy-form", 4)], oracle(tmp_path), limits=Limits(steps_per_plan=steps))
+    (rollout,) = act([("toy-form", 4)], expert(tmp_path), limits=Limits(steps_per_plan=steps))
     assert rollout.success
     assert asked(rollout) == expected
-    (planned,) = act([("toy-form", 4)], oracle(tmp_path))
+    (planned,) = act([("toy-form", 4)], expert(tmp_path))
     assert [turn.action for turn in rollout.turns] == [turn.action for turn in planned.turns]
     assert all(turn.plan is not None for turn in rollout.turns)
     executed = [turn.plan.steps[0].instruction for turn in rollout.turns if turn.plan]
     assert executed == [turn.plan.steps[0].instruction for turn in planned.turns if turn.plan]
 
 
-def test_a_surprise_is_planned_for(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
-    (rollout,) = act([("toy-form", 4)], oracle(tmp_path), limits=Limits(steps_per_plan=3), form=Popping)
+def test_a_surprise_is_planned_for(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    (rollout,) = act([("toy-form", 4)], expert(tmp_path), limits=Limits(steps_per_plan=3), form=Popping)
     assert asked(rollout)[:2] == [True, True]  # what opened was not there when the plan was made
     assert asked(rollout)[2] is False  # and now it is
-    (rollout,) = act([("toy-form", 4)], oracle(tmp_path), limits=Limits(steps_per_plan=3), form=Blind)
+    (rollout,) = act([("toy-form", 4)], expert(tmp_path), limits=Limits(steps_per_plan=3), form=Blind)
     assert rollout.ending == "failed" or all(asked(rollout))
 
 
@@ -378,14 +380,14 @@ def test_what_is_a_surprise() -> None:
     box = (0.1, 0.1, 0.2, 0.2)
     before = Observation("a.png", (10, 10), (Element("button", "OK", box), Element("textbox", "Name", box)))
     step = Step("form", "click", "click the 'OK' button")
-    assert surprise(step, before, before, DomToolAgent()) == ""
+    assert surprise(step, before, before, DomExecutor()) == ""
     moved = replace(before, elements=tuple(replace(e, box=(0.5, 0.5, 0.6, 0.6)) for e in before.elements or ()))
-    assert surprise(step, before, moved, DomToolAgent()) == ""
+    assert surprise(step, before, moved, DomExecutor()) == ""
     more = replace(before, elements=(*(before.elements or ()), Element("button", "Help", box)))
-    assert surprise(step, before, more, DomToolAgent()) == "button 'Help' appeared"
-    assert surprise(step, more, before, DomToolAgent()) == "button 'Help' is gone"
-    assert "not known" in surprise(step, before, replace(before, elements=None), DomToolAgent())
-    assert surprise(Step("form", "click", "click the 'Send' button"), before, before, DomToolAgent())
+    assert surprise(step, before, more, DomExecutor()) == "button 'Help' appeared"
+    assert surprise(step, more, before, DomExecutor()) == "button 'Help' is gone"
+    assert "not known" in surprise(step, before, replace(before, elements=None), DomExecutor())
+    assert surprise(Step("form", "click", "click the 'Send' button"), before, before, DomExecutor())
 
 
 # ---- drafts ----------------------------------------------------------------------------------------------------------
@@ -403,8 +405,8 @@ class Drafting(ScriptedModel):
         return self.complete(prompts)
 
 
-def test_the_last_plans_tail_is_the_draft(act: Callable[..., list[Rollout]], tmp_path: Path) -> None:
-    model = Drafting(oracle(tmp_path)._say)
+def test_the_last_plans_tail_is_the_draft(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    model = Drafting(expert(tmp_path)._say)
     (rollout,) = act([("toy-form", 4)], model)
     assert rollout.success
     plans = [turn.plan for turn in rollout.turns if turn.plan]

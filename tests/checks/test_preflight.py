@@ -69,7 +69,7 @@ def checked(tmp_path: Path, store: EpisodeStore, windows: list[Window]) -> Calla
             f"output_dir: {tmp_path}/run",
             f"data: {{train: {train}}}",
             f"model: {{path: {tmp_path}/model, min_pixels: 1024}}",
-            "tool_agent: {name: dom}",
+            "executor: {name: dom}",
             f"stage1: {stage}",
             f"stage2: {stage}",
         ]
@@ -86,10 +86,10 @@ def test_a_sound_configuration_passes_every_check(model: Path, checked: Callable
     assert items["train images"].detail == "1 files"
     assert items["train gold plans, stage 1"].detail == "2 recorded plans score 1.0"
     assert items["train gold plans, stage 2"].detail == "2 recorded plans score 1.0"
-    assert items["train tool agent"].detail == "2 of 2 recorded first steps end where they should"
+    assert items["train executor"].detail == "2 of 2 recorded first steps end where they should"
     assert items["stage1 batches"].detail.startswith("143 steps of 2 prompts x 5 rollouts = 10 completions")
     assert "143.00 times through 2 rows" in items["stage2 batches"].detail
-    assert items["tool agent"].detail == "dom"
+    assert items["executor"].detail == "dom"
 
 
 def test_tokens_are_those_of_the_template_and_of_the_image(
@@ -274,7 +274,7 @@ def test_rows_that_are_not_there_are_made_up(
 def test_the_papers_configuration_is_checked_without_its_model(capsys: pytest.CaptureFixture[str]) -> None:
     items = {item.name: item for item in run_check(load_config(CONFIGS / "tracer1-8b.yaml"))}
     wrong = {name for name, item in items.items() if not (item.ok or item.optional)}
-    assert wrong == {"model", "train data", "heldout data", "tool agent"}
+    assert wrong == {"model", "train data", "heldout data", "executor"}
     assert "about (at 3 characters a token) " in items["made-up prompts"].detail
     assert "2040 of a 1920x1080 screen" in items["made-up prompts"].detail
     assert "143 steps of 512 prompts x 5 rollouts" in items["stage1 batches"].detail
@@ -331,12 +331,12 @@ def test_a_tool_agent_that_misses_is_told(
 ) -> None:
     step = dataclasses.replace(windows[1].reference.steps[0], instruction="click the 'Nowhere' button")
     lost = dataclasses.replace(windows[1], reference=dataclasses.replace(windows[1].reference, steps=(step,)))
-    item = checked(rows=[windows[0], lost])["train tool agent"]
+    item = checked(rows=[windows[0], lost])["train executor"]
     assert (item.ok, item.optional) == (False, True)
     assert item.detail == (
         "1 of 2 recorded first steps end where they should; not login-user/7 step 1: click the 'Nowhere' button"
     )
-    assert not checked(rows=[lost])["train tool agent"].optional
+    assert not checked(rows=[lost])["train executor"].optional
 
 
 def test_a_batch_larger_than_the_data(model: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
@@ -347,7 +347,7 @@ def test_a_batch_larger_than_the_data(model: Path, checked: Callable[..., dict[s
 
 
 def test_an_unknown_tool_agent(model: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
-    item = checked("tool_agent.name=nobody")["tool agent"]
+    item = checked("executor.name=nobody")["executor"]
     assert not item.ok
     assert "nobody" in item.detail
 
@@ -373,7 +373,7 @@ def test_a_trial_tells_what_the_run_would_take(nano: Nano, tmp_path: Path) -> No
         "output_dir": str(tmp_path / "run"),
         "model": {"path": str(nano.folder), "min_pixels": 1024, "max_pixels": 65536},
         "data": {"train": str(nano.windows)},
-        "tool_agent": {"name": "dom"},
+        "executor": {"name": "dom"},
         "stage1": {**STAGE, "steps": 1000},
         "stage2": {**STAGE, "steps": 0},
     }

@@ -31,7 +31,7 @@ def test_shipped_configurations_load_and_resolve(path: Path, tmp_path: Path) -> 
 
 def test_the_paper_configuration_is_table_4() -> None:
     stage = load_config(CONFIGS / "tracer1-8b.yaml").stage1
-    assert (stage.steps, stage.prompts_per_batch, stage.updates_per_batch, stage.rollouts) == (143, 512, 4, 5)
+    assert (stage.steps, stage.prompts_per_batch, stage.updates_per_batch, stage.group_size) == (143, 512, 4, 5)
     assert stage.prompts_per_batch // stage.updates_per_batch == 128
     assert (stage.lr, stage.weight_decay, stage.warmup_steps, stage.max_grad_norm) == (1e-6, 0.01, 0, 1.0)
     assert (stage.temperature, stage.top_p, stage.max_completion_tokens, stage.max_prompt_tokens) == (
@@ -63,10 +63,10 @@ def test_reward_settings_become_the_profiles_of_the_rewards(minimal: Path) -> No
 
 
 def test_overrides_are_yaml_and_go_in_order(minimal: Path) -> None:
-    overrides = ["stage1.lr=3e-5", "stage1.betas=[0.9, 0.98]", "tool_agent.options.side=480", "seed=1", "seed=2"]
+    overrides = ["stage1.lr=3e-5", "stage1.betas=[0.9, 0.98]", "executor.options.side=480", "seed=1", "seed=2"]
     config = load_config(minimal, overrides)
     assert (config.stage1.lr, config.stage1.betas, config.seed) == (3e-5, (0.9, 0.98), 2)
-    assert config.tool_agent.options == {"side": 480}
+    assert config.executor.options == {"side": 480}
 
 
 def test_an_override_of_one_stage_leaves_the_other_that_shares_its_anchor() -> None:
@@ -75,8 +75,8 @@ def test_an_override_of_one_stage_leaves_the_other_that_shares_its_anchor() -> N
 
 
 def test_numbers_without_a_dot_are_numbers_in_free_sections_too(minimal: Path) -> None:
-    minimal.write_text("output_dir: x\ntool_agent:\n  options: {a: 3e-5, b: 1E3, c: 3e, d: '3e-5'}\n")
-    assert load_config(minimal).tool_agent.options == {"a": 3e-5, "b": 1000.0, "c": "3e", "d": "3e-5"}
+    minimal.write_text("output_dir: x\nexecutor:\n  options: {a: 3e-5, b: 1E3, c: 3e, d: '3e-5'}\n")
+    assert load_config(minimal).executor.options == {"a": 3e-5, "b": 1000.0, "c": "3e", "d": "3e-5"}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_numbers_without_a_dot_are_numbers_in_free_sections_too(minimal: Path) -
         ("plan.qqqq=1", "unknown key 'plan.qqqq'; known here are horizon, history, prompt_version"),
         ("stage1.steps=many", "stage1.steps: input should be a valid integer"),
         ("stage1.temperature=.inf", "stage1.temperature: input should be a finite number"),
-        ("stage1.rollouts=1", "stage1.rollouts: input should be greater than or equal to 2 (found 1)"),
+        ("stage1.group_size=1", "stage1.group_size: input should be greater than or equal to 2 (found 1)"),
         ("reward.profile=papr", "reward.profile: input should be 'paper' or 'prototype' (found 'papr')"),
         ("reward.answer=fuzzy", "reward.answer: unknown rule; known are exact (found 'fuzzy')"),
         ("plan.prompt_version=v9", "plan.prompt_version: unknown prompt; known are full-1, brief-1 (found 'v9')"),
@@ -149,6 +149,6 @@ def test_every_key_is_listed() -> None:
 @given(st.integers(1, 64), st.integers(2, 8), st.integers(1, 4))
 def test_the_arithmetic_adds_up(prompts: int, rollouts: int, updates: int) -> None:
     drawn = prompts * updates
-    stage = StageSettings(prompts_per_batch=drawn, rollouts=rollouts, updates_per_batch=updates, micro_batch=1)
+    stage = StageSettings(prompts_per_batch=drawn, group_size=rollouts, updates_per_batch=updates, micro_batch=1)
     assert stage.sequences_per_update == prompts * rollouts
     assert f"{drawn} prompts x {rollouts} rollouts = {drawn * rollouts} completions" in stage.arithmetic()

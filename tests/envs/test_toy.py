@@ -8,7 +8,7 @@ from PIL import Image
 
 from tracer1.envs.toy import BUTTONS, SIZE, TASKS, ToyForm
 from tracer1.errors import ActionError, UsageError
-from tracer1.executors.dom import DomToolAgent
+from tracer1.executors.dom import DomExecutor
 from tracer1.types import Action, Env, Observation, Point, Transition
 
 
@@ -18,13 +18,13 @@ def env(tmp_path: Path) -> ToyForm:
 
 
 def play(env: ToyForm, task: str, seed: int, *instructions: str) -> list[Transition]:
-    """Reset, then do as told by the tool agent that sees the page's structure."""
+    """Reset, then do as told by the executor that sees the page's structure."""
 
     async def run() -> list[Transition]:
         _, seen = await env.reset(task, seed)
         transitions = []
         for instruction in instructions:
-            transitions.append(await env.step(DomToolAgent().act(instruction, seen)))
+            transitions.append(await env.step(DomExecutor().act(instruction, seen)))
             seen = transitions[-1].observation
         return transitions
 

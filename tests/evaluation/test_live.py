@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from nano_planner import PROMPT, toy_pages
 
-from tracer1.agent.nulls import AlwaysFinished
+from tracer1.agent.baselines import AlwaysFinished
 from tracer1.config.settings import EvaluationSettings
 from tracer1.errors import DataError, EnvironmentFailure, UsageError
-from tracer1.evaluation.live import LiveResult, NewPage, evaluate_live, jobs_of, rollout_to_json
-from tracer1.executors.dom import DomToolAgent
+from tracer1.evaluation.live import LiveResult, NewPage, evaluate_live, jobs_of, trajectory_to_json
+from tracer1.executors.dom import DomExecutor
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import render_plan
-from tracer1.types import Action, Model, Plan, Point, Rollout, Step, Turn
+from tracer1.types import Action, Model, Plan, Point, Step, Trajectory, Turn
 
 JOBS = jobs_of(["toy-press", "toy-field"], 5, 3)
 SETTINGS = EvaluationSettings(default_max_steps=2, max_steps={"toy-press": 1}, pages=2)
@@ -36,7 +36,7 @@ def evaluate(tmp_path: Path) -> Callable[..., LiveResult]:
     def run(model: Model, jobs: Any = JOBS, **options: Any) -> LiveResult:
         out, images = tmp_path / "run/live/planner.jsonl", tmp_path / "run/live/images"
         options = {"pages": toy_pages, **options}
-        return evaluate_live(model, DomToolAgent(), PROMPT, jobs, SETTINGS, out, images, **options)
+        return evaluate_live(model, DomExecutor(), PROMPT, jobs, SETTINGS, out, images, **options)
 
     return run
 
@@ -148,7 +148,7 @@ def test_a_rollout_as_a_record(tmp_path: Path) -> None:
         ),
         Turn(None, "garbage", None, None, "no plan"),
     )
-    record = rollout_to_json(Rollout("t", 3, "goal", turns, 0.0, False, "failed", "step 2", 1.5), tmp_path)
+    record = trajectory_to_json(Trajectory("t", 3, "goal", turns, 0.0, False, "failed", "step 2", 1.5), tmp_path)
     assert record["turns"][0]["screenshot"] == "live/images/a.png"
     assert record["turns"][0]["action"] == {"action_type": "click", "point": [0.5, 0.25]}
     assert record["turns"][1] == {

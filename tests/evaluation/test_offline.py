@@ -9,8 +9,8 @@ from nano_planner import Nano
 
 from tracer1.data.windows_file import read_rows, read_windows
 from tracer1.evaluation.offline import OfflineResult, copied_exactly, evaluate_windows, goal_of
-from tracer1.executors.dom import DomToolAgent
-from tracer1.executors.instruction import loosen, parse_instruction, render_instruction
+from tracer1.executors.dom import DomExecutor
+from tracer1.executors.instruction import drop_target_name, parse_instruction, render_instruction
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import render_plan
 from tracer1.rewards import grounded, trajectory
@@ -40,7 +40,7 @@ def evaluate(nano: Nano, windows: list[Window]) -> Callable[..., OfflineResult]:
             windows,
             list(read_rows(nano.windows)),
             TrajectoryScorer(trajectory.PAPER),
-            GroundedScorer(grounded.PAPER, DomToolAgent(), nano.store),
+            GroundedScorer(grounded.PAPER, DomExecutor(), nano.store),
             horizon=HORIZON,
             known_strings=known,
             **options,
@@ -82,7 +82,8 @@ def test_loose_speech_is_no_miscopying(evaluate: Callable[..., OfflineResult]) -
         return render_plan(
             Plan(
                 tuple(
-                    replace(s, instruction=render_instruction(loosen(parse_instruction(s.instruction)))) for s in steps
+                    replace(s, instruction=render_instruction(drop_target_name(parse_instruction(s.instruction))))
+                    for s in steps
                 )
             )
         )

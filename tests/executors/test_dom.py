@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tracer1.errors import InstructionError
-from tracer1.executors.dom import DomToolAgent, reading_order
+from tracer1.executors.dom import DomExecutor, reading_order
 from tracer1.types import Action, Element, Observation, Point
 
 SCREEN = Observation(
@@ -23,7 +23,7 @@ SCREEN = Observation(
 
 
 def act(instruction: str) -> Action:
-    return DomToolAgent().act(instruction, SCREEN)
+    return DomExecutor().act(instruction, SCREEN)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_refuses_what_is_not_there(instruction: str) -> None:
 
 def test_needs_elements() -> None:
     with pytest.raises(InstructionError, match="with elements"):
-        DomToolAgent().act("click the button", Observation("x.png", (1, 1)))
+        DomExecutor().act("click the button", Observation("x.png", (1, 1)))
 
 
 def test_reading_order_goes_row_by_row() -> None:

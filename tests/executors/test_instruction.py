@@ -15,7 +15,7 @@ from tracer1.executors.instruction import (
     POINTING,
     ROLES,
     Instruction,
-    loosen,
+    drop_target_name,
     ordinal_word,
     parse_instruction,
     render_instruction,
@@ -69,9 +69,9 @@ def test_refuses(text: str) -> None:
 
 
 def test_loosening_keeps_the_role_and_drops_what_only_the_screen_could_tell() -> None:
-    assert loosen(parse_instruction("click the 'Login' button")) == parse_instruction("click the button")
-    assert loosen(parse_instruction("click the 2nd 'Odd' button")) == parse_instruction("click the button")
-    assert loosen(parse_instruction("click the 2nd field")) == parse_instruction("click the 2nd field")
+    assert drop_target_name(parse_instruction("click the 'Login' button")) == parse_instruction("click the button")
+    assert drop_target_name(parse_instruction("click the 2nd 'Odd' button")) == parse_instruction("click the button")
+    assert drop_target_name(parse_instruction("click the 2nd field")) == parse_instruction("click the 2nd field")
 
 
 def test_ordinal_words() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from tracer1.errors import InstructionError, ToolAgentError
-from tracer1.executors.ocr import OcrToolAgent, read_lines, see
+from tracer1.errors import ExecutorError, InstructionError
+from tracer1.executors.ocr import OcrExecutor, read_lines, see
 from tracer1.executors.picture import TextLine, banner_height
 from tracer1.executors.pointing import find, likeness
 from tracer1.types import Box, Element, Observation
@@ -147,10 +147,10 @@ def test_reads_and_keeps_what_it_read(page: Page, tmp_path: Path) -> None:
     page.image.save(tmp_path / "page.png")
     misleading = (Element("button", "Save", (0.9, 0.9, 1.0, 1.0)),)
     observation = Observation(str(tmp_path / "page.png"), (320, 420), misleading)
-    action = OcrToolAgent(cache=tmp_path / "cache").act("click the 'Save' button", observation)
+    action = OcrExecutor(cache=tmp_path / "cache").act("click the 'Save' button", observation)
     assert action.point is not None
     assert within((action.point.x * 320, action.point.y * 420), (10, 340, 130, 380))
-    again = OcrToolAgent(cache=tmp_path / "cache")
+    again = OcrExecutor(cache=tmp_path / "cache")
     kept = [line.text for line in again.see(observation).lines]
     assert {"Name:", "Notes", "Agree", "Disagree", "Red", "Save"} <= set(kept)
     assert len(again._cache) == 1
@@ -167,13 +167,13 @@ def test_small_text_is_read() -> None:
 @pytest.mark.parametrize("name", ["missing.png", "broken.png"])
 def test_a_picture_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n")
-    agent = OcrToolAgent(cache=tmp_path / "cache")
-    with pytest.raises(ToolAgentError, match=f"{name}: not a readable image"):
+    agent = OcrExecutor(cache=tmp_path / "cache")
+    with pytest.raises(ExecutorError, match=f"{name}: not a readable image"):
         agent.act("click the button", Observation(str(tmp_path / name), (1, 1)))
-    with pytest.raises(ToolAgentError, match="was given none"):
+    with pytest.raises(ExecutorError, match="was given none"):
         agent.act("click the button", Observation(None, (1, 1)))
 
 
 def test_what_needs_no_place_needs_no_picture(tmp_path: Path) -> None:
-    agent = OcrToolAgent(cache=tmp_path / "cache")
+    agent = OcrExecutor(cache=tmp_path / "cache")
     assert agent.act("type 'a'", Observation(None, (1, 1))).content == "a"

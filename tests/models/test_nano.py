@@ -116,7 +116,7 @@ def test_trl_gives_the_model_what_the_planner_gives_it(nano: Nano, planner: Loca
     from tracer1.training.trl.trainer import make_trainer
 
     rows = training_rows(str(nano.windows))
-    settings = StageSettings(steps=1, prompts_per_batch=2, rollouts=2, updates_per_batch=1, micro_batch=4, beta=0.0)
+    settings = StageSettings(steps=1, prompts_per_batch=2, group_size=2, updates_per_batch=1, micro_batch=4, beta=0.0)
     scorer = TrajectoryScorer(PROFILES["paper"])
     model = load_model(nano.folder)
     trainer = make_trainer(model, planner.processor, rows, scorer, settings, tmp_path, "stage1", 0)

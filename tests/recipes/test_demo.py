@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from nano_planner import PROMPT, SEEDS, STAGE, Nano, toy_pages
 
-from tracer1.agent.nulls import AlwaysFinished
+from tracer1.agent.baselines import AlwaysFinished
 from tracer1.config.settings import Config
 from tracer1.data.store import write_episodes
 from tracer1.data.windows import make_windows
 from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of
-from tracer1.evaluation.run import heldout, known_strings, live, load_planner, null_agents, prompt_of, summary
-from tracer1.executors.dom import DomToolAgent
+from tracer1.evaluation.run import baselines, heldout, known_strings, live, load_planner, prompt_of, summary
+from tracer1.executors.dom import DomExecutor
 from tracer1.recipes.demo import Clock, blank_images, demo, describe, ensure_data, gain, headline
 from tracer1.results.run import prepare
 
@@ -51,7 +51,7 @@ def config(nano: Nano, tmp_path_factory: pytest.TempPathFactory) -> Config:
                 "record": {"tasks": list(TASKS)},
             },
             "plan": {"horizon": 3, "history": 2, "prompt_version": "brief-1"},
-            "tool_agent": {"name": "dom"},
+            "executor": {"name": "dom"},
             "stage1": STAGE,
             "stage2": STAGE,
             "evaluation": {"tasks": TASKS, "visual_tasks": TASKS[:1], "seeds_per_task": 2, "first_seed": 50},
@@ -60,7 +60,7 @@ def config(nano: Nano, tmp_path_factory: pytest.TempPathFactory) -> Config:
     run = prepare(config)
     jobs = jobs_of(TASKS, 50, 2)
     for name in ("base", "stage1", "stage2", "reactive", "random_plan", "always_finished", "blank_images"):
-        model, agent, settings = AlwaysFinished(), DomToolAgent(), config.evaluation
+        model, agent, settings = AlwaysFinished(), DomExecutor(), config.evaluation
         out, images = run / f"live/{name}.jsonl", run / "live/images"
         evaluate_live(model, agent, PROMPT, jobs, settings, out, images, pages=toy_pages)
     return config
@@ -81,11 +81,11 @@ def test_the_whole_demo(config: Config) -> None:
         assert stage["episodes"] == 4
         assert 0 <= stage["plan_reward"] <= 1
     assert results["gains"]["live_stage2_minus_base"]["value"] == 0.0
-    assert results["null_agents"].keys() == {"random_plan", "always_finished"}
+    assert results["baselines"].keys() == {"random_plan", "always_finished"}
     assert results["blank_images"]["tasks"] == ["toy-press"]
     assert results["blank_images"]["difference"]["count"] == 2
-    assert results["tool_agents"]["dom"]["hit_rate"] == 1.0
-    assert results["tool_agents"]["ocr"]["count"] == results["tool_agents"]["dom"]["count"] > 0
+    assert results["executors"]["dom"]["hit_rate"] == 1.0
+    assert results["executors"]["ocr"]["count"] == results["executors"]["dom"]["count"] > 0
     assert results["minutes"]["all"] > 0
     assert (run / "report.html").stat().st_size > 1000
     assert any(line.startswith("Training stage2: 2 steps") for line in said)
@@ -136,7 +136,7 @@ def test_live_results_on_disk_are_not_played_again(config: Config) -> None:
     run = Path(config.output_dir)
     found = live(AlwaysFinished(), config, run, "base")
     assert summary(found)["episodes"] == 4
-    assert null_agents(config, run)["always_finished"]["live_success"] == 0.0
+    assert baselines(config, run)["always_finished"]["live_success"] == 0.0
 
 
 def test_blank_images_need_no_named_tasks(config: Config) -> None:

@@ -9,11 +9,11 @@ from PIL import Image
 
 from tracer1.bench.env import bench_env
 from tracer1.data.store import EpisodeStore, read_episodes
-from tracer1.errors import InstructionError, ToolAgentError, UsageError
+from tracer1.errors import ExecutorError, InstructionError, UsageError
 from tracer1.evaluation.grounding import grounding_report
-from tracer1.executors.dom import DomToolAgent
-from tracer1.executors.ocr import OcrToolAgent
-from tracer1.recipes.record import RecordReport, record_miniwob, verify_oracles
+from tracer1.executors.dom import DomExecutor
+from tracer1.executors.ocr import OcrExecutor
+from tracer1.recipes.record import RecordReport, record_miniwob, verify_experts
 from tracer1.types import Action, Observation, Point
 
 TASKS = ["login-user-popup", "form-sequence-2", "click-button-sequence"]
@@ -34,7 +34,7 @@ def test_only_rewarded_episodes_are_kept(recorded: RecordReport) -> None:
 
 def test_every_step_is_whole(recorded: RecordReport) -> None:
     store = EpisodeStore(recorded.out)
-    agent = DomToolAgent()
+    agent = DomExecutor()
     for episode in read_episodes(recorded.out):
         assert (episode.source, episode.platform, episode.split) == ("miniwob", "web", "train")
         assert [step.status for step in episode.steps][-1] == "done"
@@ -63,13 +63,13 @@ def test_recording_more_keeps_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_task_without_an_oracle_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no oracle for task 'chase-circle'"):
+    with pytest.raises(UsageError, match="no expert for task 'chase-circle'"):
         record_miniwob(["enter-text", "chase-circle"], 1, 0, tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
 
 def test_oracles_are_verified() -> None:
-    assert verify_oracles(["enter-text", "click-button-sequence"], [42, 43]) == {
+    assert verify_experts(["enter-text", "click-button-sequence"], [42, 43]) == {
         "enter-text": 1.0,
         "click-button-sequence": 0.5,
     }
@@ -83,14 +83,14 @@ class Corner:
     def act(self, instruction: str, observation: Observation) -> Action:
         assert observation.elements is None
         if "field" in instruction:
-            raise ToolAgentError("no fields today")
+            raise ExecutorError("no fields today")
         if "Cancel" in instruction:
             raise InstructionError("never heard of it")
         return Action("click", point=Point(0.0, 0.0))
 
 
 def test_grounding_is_measured(recorded: RecordReport, tmp_path: Path) -> None:
-    agents = [DomToolAgent(), OcrToolAgent(cache=tmp_path), Corner()]
+    agents = [DomExecutor(), OcrExecutor(cache=tmp_path), Corner()]
     report = grounding_report(read_episodes(recorded.out), recorded.out, agents)
     dom, ocr, corner = (report["agents"][agent.name] for agent in agents)
     assert dom["all"] == {"hits": report["steps"], "steps": report["steps"], "rate": 1.0}
@@ -100,7 +100,7 @@ def test_grounding_is_measured(recorded: RecordReport, tmp_path: Path) -> None:
     assert corner["all"]["hits"] == 0
     assert corner["unscored"] + corner["all"]["steps"] == report["steps"]
     assert len(corner["misses"]) == corner["all"]["steps"]
-    assert grounding_report(read_episodes(recorded.out), recorded.out, [DomToolAgent()], limit=3)["steps"] == 3
+    assert grounding_report(read_episodes(recorded.out), recorded.out, [DomExecutor()], limit=3)["steps"] == 3
 
 
 def test_the_bench_compares_equals() -> None:

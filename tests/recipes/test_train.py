@@ -28,7 +28,7 @@ from tracer1.errors import DataError, SetupError, TrainingError, UsageError
 from tracer1.evaluation import gate
 from tracer1.evaluation.gate import measured_with, pass_gate
 from tracer1.models.qwen3vl import load_model, load_processor
-from tracer1.recipes.train import names_of, plan_of, train
+from tracer1.recipes.train import names_of, plan_of, stage_with_progress, train
 from tracer1.training.base import SEEN
 from tracer1.training.scoring import GroundedScorer, TrajectoryScorer, make_scorer
 from tracer1.training.stages import checkpoint_of, train_stage, training_rows
@@ -46,7 +46,7 @@ def config_file(nano: Nano, tmp_path: Path) -> Path:
         "nano": nano.settings.model_dump(),
         "data": {"episodes": str(nano.store.directory), "train": str(nano.windows)},
         "plan": {"horizon": 3, "history": 2, "prompt_version": "brief-1"},
-        "tool_agent": {"name": "dom"},
+        "executor": {"name": "dom"},
         "warmup": WARMUP,
         "stage1": STAGE,
         "stage2": STAGE,
@@ -131,8 +131,8 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(
 
 
 def test_a_dry_run_finds_what_would_stop_the_run(configured: Callable[..., Config], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no tool agent 'nobody'"):
-        plan_of(configured("tool_agent.name=nobody"), "2")
+    with pytest.raises(UsageError, match="no executor 'nobody'"):
+        plan_of(configured("executor.name=nobody"), "2")
     with pytest.raises(UsageError, match=r"trainer: .*no_such"):
         plan_of(configured("trainer.no_such=1"), "1")
     with pytest.raises(SetupError, match=r"no planner can be loaded|holds no config"):
@@ -253,7 +253,7 @@ def test_a_new_stage_1_has_to_pass_anew(gated: Callable[..., Config], tmp_path: 
     config, run = gated(0.1), tmp_path / "run"
     train(config, "2")
     shutil.rmtree(run / "checkpoints")
-    train_stage(config.model_copy(update={"stage1": config.stage2}), run, "stage1", quiet)
+    stage_with_progress(config.model_copy(update={"stage1": config.stage2}), run, "stage1")
     assert not (run / "gate.json").exists()
     assert [path.name for path in (run / gate.HELDOUT).iterdir()] == ["base.json"]
 
@@ -283,7 +283,7 @@ def test_the_scorer_is_the_configured_one(configured: Callable[..., Config], nan
     assert first.profile.completion_bonus > 0
     second = make_scorer(config, "stage2")
     assert isinstance(second, GroundedScorer)
-    assert (second.profile.radius, second.tool_agent.name) == (0.01, "dom")
+    assert (second.profile.radius, second.executor.name) == (0.01, "dom")
     assert second.store.directory.resolve() == nano.store.directory.resolve()
 
 
@@ -350,7 +350,7 @@ def test_a_base_needs_episodes(configured: Callable[..., Config], tmp_path: Path
 KILLS = 10
 KILLED_RUN = (
     *("stage1.steps=9", "stage1.save_every=2", "stage1.keep_checkpoints=1"),
-    *("stage1.schedule=cosine", "stage1.warmup_steps=2", "stage1.skip_solved=true"),
+    *("stage1.schedule=cosine", "stage1.warmup_steps=2", "stage1.resample_zero_variance=true"),
     *("stage2.steps=6", "stage2.save_every=2", "stage2.updates_per_batch=3", "stage2.micro_batch=2"),
 )
 
@@ -363,7 +363,7 @@ class Training:
         self.before = self._file()
         words = ["train", str(config_file), f"output_dir={run}", *KILLED_RUN]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from tracer1.cli import main; main()", *words],
+            [sys.executable, "-c", "from tracer1.cli.main import main; main()", *words],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

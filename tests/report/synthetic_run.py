@@ -131,7 +131,7 @@ def results(rng: random.Random) -> Json:
         "protocol": {
             "live": "greedy plans, the first step executed, at most 12 steps",
             "seeds": "5000 to 5019, never trained on",
-            "tool agent": "dom",
+            "executor": "dom",
             "interval": "Wilson for shares, normal for means, paired for differences; 95 %",
         },
         "stages": stages,
@@ -157,11 +157,11 @@ def results(rng: random.Random) -> Json:
             "with_images": 0.583,
             "difference": {"value": -0.333, "interval": [-0.464, -0.202], "count": 60},
         },
-        "null_agents": {
+        "baselines": {
             "random_plan": {"live_success": 0.0125, "interval": [0.002, 0.036], "episodes": episodes},
             "always_finished": {"live_success": 0.0, "interval": [0.0, 0.016], "episodes": episodes},
         },
-        "tool_agents": {
+        "executors": {
             "dom": {"hit_rate": 0.998, "interval": [0.991, 1.0], "count": 1240},
             "ocr": {"hit_rate": 0.914, "interval": [0.896, 0.929], "count": 1106},
         },
@@ -207,9 +207,9 @@ def metrics(rng: random.Random) -> Iterable[Json]:
                 "reward_std": 0.2,
                 "terms": terms,
                 "unscored": 0,
-                "zero_signal_groups": max(0.0, 0.1 + 0.25 * rise + rng.gauss(0, 0.05)),
-                "silent_groups_first": 4,
-                "refilled_groups": rng.randint(1, 4),
+                "zero_variance_groups": max(0.0, 0.1 + 0.25 * rise + rng.gauss(0, 0.05)),
+                "zero_variance_first": 4,
+                "resampled_groups": rng.randint(1, 4),
                 "kl": 0.012 * rise + abs(rng.gauss(0, 0.001)),
                 "entropy": 0.42 - 0.16 * rise + rng.gauss(0, 0.015),
                 "clip_share": abs(rng.gauss(0.004, 0.002)),

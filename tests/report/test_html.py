@@ -138,8 +138,8 @@ def test_hostile_text_is_shown_and_does_nothing(run: Path) -> None:
         write_lines(file, [poison(json.loads(line)) for line in file.read_text("utf-8").splitlines()])
     results = load(run / "results.json")
     results["stages"][0]["per_task"][HOSTILE] = {"success": 0.5, "endings": {HOSTILE: 2}}
-    results["stages"][0]["name"] = results["null_agents"][HOSTILE] = HOSTILE
-    results["null_agents"][HOSTILE] = {"live_success": 0.1}
+    results["stages"][0]["name"] = results["baselines"][HOSTILE] = HOSTILE
+    results["baselines"][HOSTILE] = {"live_success": 0.1}
     results["gains"][HOSTILE] = results["gains"]["live_stage1_minus_base"]
     results["minutes"][HOSTILE] = 1.0
     write_json(run / "results.json", results)

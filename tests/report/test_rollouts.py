@@ -25,7 +25,13 @@ def unknown(_: object) -> dict[str, tuple[Step, ...]]:
 
 
 def test_best_typical_and_worst_of_those_with_a_signal() -> None:
-    means = {"high": (1.0, 0.8), "low": (0.0, 0.1), "middle": (0.4, 0.6), "silent": (1.0, 1.0), "lost": (None, None)}
+    means = {
+        "high": (1.0, 0.8),
+        "low": (0.0, 0.1),
+        "middle": (0.4, 0.6),
+        "zero_variance": (1.0, 1.0),
+        "lost": (None, None),
+    }
     lines = [line(name, value) for name, pair in means.items() for value in pair]
     (stage,) = groups({"stage1": lines}, unknown)
     assert [(g.rank, g.prompt) for g in stage.groups] == [("Best", "high"), ("Typical", "middle"), ("Worst", "low")]

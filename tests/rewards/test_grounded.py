@@ -1,4 +1,4 @@
-"""Stage 2: what the tool agent did decides; its failure is nobody's score."""
+"""Stage 2: what the executor did decides; its failure is nobody's score."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer1.errors import ActionError, DataError, InstructionError, ToolAgentError
+from tracer1.errors import ActionError, DataError, ExecutorError, InstructionError
 from tracer1.plan.text import render_plan
 from tracer1.rewards.grounded import PROFILES, GroundedProfile, score_grounded
 from tracer1.types import Action, Plan, Point, Reference, Score, Step
@@ -20,9 +20,9 @@ BOX = (0.4, 0.75, 0.6, 0.85)
 
 
 def agent(step: Step) -> Action:
-    """A small tool agent: knows two buttons by name, types what is quoted, and breaks on demand."""
+    """A small executor: knows two buttons by name, types what is quoted, and breaks on demand."""
     if "crash" in step.instruction:
-        raise ToolAgentError("the agent timed out after 30 s")
+        raise ExecutorError("the agent timed out after 30 s")
     quoted = step.instruction.split("'")[1] if step.instruction.count("'") >= 2 else ""
     if step.action_type == "type":
         return Action("type", content=quoted)

@@ -1,4 +1,4 @@
-"""Reasons of silent groups, from made-up records with a known answer, and plans beside recordings."""
+"""Reasons of zero_variance groups, from made-up records with a known answer, and plans beside recordings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tracer1.errors import ToolAgentError
+from tracer1.errors import ExecutorError
 from tracer1.plan.text import render_plan
 from tracer1.rewards.grounded import score_grounded
 from tracer1.rewards.trajectory import score_trajectory
-from tracer1.training.diagnosis import REASONS, Diagnosis, diagnose, loops, plan_figures, why_silent
+from tracer1.training.diagnosis import REASONS, Diagnosis, diagnose, loops, plan_figures, why_zero_variance
 from tracer1.types import Action, Plan, Point, Reference, Score, Step
 
 CLICK, TYPE, DONE = (
@@ -49,7 +49,7 @@ def stage_2(completion: str, x: float = 0.2) -> dict[str, Any]:
 
 
 def down(step: Step) -> Action:
-    raise ToolAgentError("no answer within 30 s")
+    raise ExecutorError("no answer within 30 s")
 
 
 RIGHT, WRONG, SHORT, NOTHING = plan(*REFERENCE), plan(*[Step("", "drag", "drag")] * 3), plan(CLICK), "I would\nclick"
@@ -69,18 +69,18 @@ RIGHT, WRONG, SHORT, NOTHING = plan(*REFERENCE), plan(*[Step("", "drag", "drag")
     ],
 )
 def test_each_reason_is_found(reason: str, line: dict[str, Any]) -> None:
-    assert why_silent([line] * 3) == reason
+    assert why_zero_variance([line] * 3) == reason
 
 
 def test_a_group_with_a_signal_has_no_reason() -> None:
-    assert why_silent([stage_1(RIGHT), stage_1(SHORT)]) is None
-    assert why_silent([stage_2(RIGHT), stage_2(RIGHT, x=0.9)]) is None
+    assert why_zero_variance([stage_1(RIGHT), stage_1(SHORT)]) is None
+    assert why_zero_variance([stage_2(RIGHT), stage_2(RIGHT, x=0.9)]) is None
 
 
 def test_different_plans_of_one_worth_are_alike() -> None:
     """Neither right nor wrong in the same way; the catch-all comes last."""
     partly = [{"overall": 0.5, "accuracy": 0.5, "terms": {"alignment": 1.0}, "completion": RIGHT}] * 2
-    assert why_silent(partly) == "alike"
+    assert why_zero_variance(partly) == "alike"
     assert list(REASONS)[-1] == "alike"
 
 
@@ -90,7 +90,7 @@ def test_a_diagnosis_in_words() -> None:
     found = diagnose(rollouts)
     assert found.to_json() == {
         "groups": 100,
-        "silent": 62,
+        "zero_variance": 62,
         "reasons": {"wrong_type": 41, "all_right": 14, "no_plan": 7},
     }
     assert str(found).startswith(
@@ -109,10 +109,10 @@ def test_a_bad_sample_says_what_is_wrong_with_it() -> None:
 
 def test_groups_of_one_prompt_drawn_twice_in_a_row() -> None:
     rollouts = [stage_1(c) for c in (RIGHT, RIGHT, SHORT, SHORT)]
-    assert diagnose(rollouts).silent == 0
+    assert diagnose(rollouts).zero_variance == 0
     assert diagnose(rollouts, rollouts_per_prompt=2).to_json() == {
         "groups": 2,
-        "silent": 2,
+        "zero_variance": 2,
         "reasons": {"all_right": 1, "incomplete": 1},
     }
 

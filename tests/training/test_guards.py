@@ -1,4 +1,4 @@
-"""Each guard is shown a planted fault and has to say so; and is silent where nothing is wrong."""
+"""Each guard is shown a planted fault and has to say so; and is zero_variance where nothing is wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tracer1.training.guards import (
     MEMORY_STEPS,
     QUIET_STEPS,
     Mismatch,
-    Voice,
+    RateLimitedWarnings,
     Watchdog,
     drift,
     free_memory_mb,
@@ -38,12 +38,12 @@ SETTINGS = StageSettings.model_validate({**STAGE, "beta": 0.0, "steps": 1})
 
 
 class Stuck:
-    """A tool agent with a name, behind a scorer that takes its time."""
+    """An executor with a name, behind a scorer that takes its time."""
 
     name = "slow-agent"
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.tool_agent = seconds, self
+        self.seconds, self.executor = seconds, self
 
     def __call__(self, completion: str, row: dict[str, Any]) -> Score:
         time.sleep(self.seconds)
@@ -157,7 +157,7 @@ def test_the_sampler_is_overheard_and_agrees_with_the_trainer(
     found = json.loads((tmp_path / "metrics.jsonl").read_text())["mismatch"]
     assert found["verdict"] == "fine"
     assert found["max"] < 1e-4
-    assert found["tokens"] >= SETTINGS.rollouts * (SETTINGS.max_completion_tokens - 1) // 2
+    assert found["tokens"] >= SETTINGS.group_size * (SETTINGS.max_completion_tokens - 1) // 2
 
 
 def test_a_sampler_that_is_off_is_told(
@@ -185,14 +185,14 @@ def test_silent_groups_are_told_with_their_reason(
 ) -> None:
     trainer(lambda completion, row: Score(0.0, 0.0, 0.0, {"alignment": 0.0})).train()
     row = json.loads((tmp_path / "metrics.jsonl").read_text())
-    assert row["signal"]["groups"] == row["signal"]["silent"] == SETTINGS.prompts_per_batch
+    assert row["signal"]["groups"] == row["signal"]["zero_variance"] == SETTINGS.prompts_per_batch
     assert "stage1: 100 % of 3 groups carry no signal: " in caplog.text
     assert "; first bad sample: step 1, toy/" in caplog.text
 
 
 def test_one_kind_of_warning_is_not_repeated_at_every_step() -> None:
     said: list[str] = []
-    voice = Voice(said.append)
+    voice = RateLimitedWarnings(said.append)
     for step in range(1, QUIET_STEPS + 2):
         voice("signal", step, f"at {step}")
         voice("memory", step, None)
@@ -283,7 +283,7 @@ def test_a_slow_tool_agent_is_named_with_its_sample() -> None:
     with Watchdog(0.05, said.append) as watchdog:
         watched(Stuck(0.5), watchdog)("abc", {"episode_id": "login/7", "step": 2})
     assert said
-    assert "the run waits for the score of a sample of login/7#2 with tool agent 'slow-agent'" in said[0]
+    assert "the run waits for the score of a sample of login/7#2 with executor 'slow-agent'" in said[0]
 
 
 def test_a_training_names_what_it_waits_for(
@@ -293,4 +293,4 @@ def test_a_training_names_what_it_waits_for(
     with made.watchdog:
         made.train()
     assert "the run waits for the score of a sample of toy/" in caplog.text
-    assert "with tool agent 'slow-agent'" in caplog.text
+    assert "with executor 'slow-agent'" in caplog.text

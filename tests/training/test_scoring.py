@@ -9,8 +9,8 @@ from nano_planner import Nano
 
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import read_rows
-from tracer1.errors import DataError, ToolAgentError
-from tracer1.executors.dom import DomToolAgent
+from tracer1.errors import DataError, ExecutorError
+from tracer1.executors.dom import DomExecutor
 from tracer1.plan.text import render_plan
 from tracer1.rewards import grounded, trajectory
 from tracer1.training.scoring import (
@@ -25,12 +25,12 @@ from tracer1.types import Action, Observation, Plan, Reference, Score, Step
 
 
 class Unreachable:
-    """A tool agent that is down."""
+    """An executor that is down."""
 
     name = "unreachable"
 
     def act(self, instruction: str, observation: Observation) -> Action:
-        raise ToolAgentError("no answer within 30 s")
+        raise ExecutorError("no answer within 30 s")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def gold(row: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def stage_2(nano: Nano) -> GroundedScorer:
-    return GroundedScorer(grounded.PAPER, DomToolAgent(), nano.store)
+    return GroundedScorer(grounded.PAPER, DomExecutor(), nano.store)
 
 
 @pytest.mark.parametrize("profile", ["paper", "prototype"])
@@ -58,7 +58,7 @@ def test_the_gold_plan_earns_one_in_stage_1(rows: list[dict[str, Any]], profile:
 
 @pytest.mark.parametrize("profile", ["paper", "prototype"])
 def test_the_gold_step_is_executed_right_in_stage_2(nano: Nano, rows: list[dict[str, Any]], profile: str) -> None:
-    scorer = GroundedScorer(grounded.PROFILES[profile], DomToolAgent(), nano.store)
+    scorer = GroundedScorer(grounded.PROFILES[profile], DomExecutor(), nano.store)
     for row in rows:
         score = scorer(gold(row), row)
         assert (score.accuracy, score.overall) == (1.0, pytest.approx(1.0))
@@ -123,7 +123,7 @@ def test_the_recorded_screen_is_what_the_tool_agent_sees(nano: Nano, rows: list[
 
 
 def test_missing_elements_are_an_error_and_no_zero(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    scorer = GroundedScorer(grounded.PAPER, DomToolAgent(), EpisodeStore(tmp_path))
+    scorer = GroundedScorer(grounded.PAPER, DomExecutor(), EpisodeStore(tmp_path))
     with pytest.raises(DataError, match="cannot be read"):
         scorer(gold(rows[0]), rows[0])
 

@@ -23,7 +23,7 @@ from tracer1.training.warmup import (
     learning_rate,
     run_warmup,
 )
-from tracer1.training.warmup_data import Example, Telling
+from tracer1.training.warmup_data import Example, Phrasing
 
 SETTINGS = WarmupSettings(
     drill_steps=2,
@@ -47,7 +47,7 @@ def small(nano: Nano) -> NanoModelSettings:
 
 def examples(nano: Nano, count: int, *, text_only: bool = False) -> list[Example]:
     rng = random.Random(0)
-    return [nano.source.draw(rng, Telling(0.5, 0.5, 0.5, 3, 2), text_only=text_only) for _ in range(count)]
+    return [nano.source.draw(rng, Phrasing(0.5, 0.5, 0.5, 3, 2), text_only=text_only) for _ in range(count)]
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

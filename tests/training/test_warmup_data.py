@@ -16,17 +16,17 @@ from tracer1.plan.text import require_plan
 from tracer1.plan.windows import episode_windows
 from tracer1.training.warmup_data import (
     Example,
-    Telling,
+    Phrasing,
     WarmupSource,
     arguments_of,
     copied_strings,
     invented,
-    retell,
+    rephrase,
     task_of,
 )
 from tracer1.types import Action, Episode, EpisodeStep
 
-PLAIN = Telling(augment=0.0, loose=0.0, continuation=1.0, horizon=99, history=99)
+PLAIN = Phrasing(augment=0.0, vague=0.0, continuation=1.0, horizon=99, history=99)
 
 
 def episode(goal: str, *instructions: str, name: str = "made/task/0") -> Episode:
@@ -117,9 +117,9 @@ def test_told_plainly_a_window_is_what_the_trainer_is_given(nano: Nano) -> None:
     """No augmentation, full names, every step: the prompt and the plan of the recorded window."""
     for recorded, copied in zip(nano.episodes[:8], copied_strings(nano.episodes)[:8], strict=True):
         for t, window in enumerate(episode_windows(recorded, PROMPT, history=2, horizon=3)):
-            telling = Telling(0.0, 0.0, 1.0, horizon=3, history=2)
+            telling = Phrasing(0.0, 0.0, 1.0, horizon=3, history=2)
             spec = replace(PROMPT, history=2, horizon=3)
-            example = retell(recorded, copied, t, telling, spec, "ROOT", random.Random(0))
+            example = rephrase(recorded, copied, t, telling, spec, "ROOT", random.Random(0))
             parts = [part for message in example.messages for part in message["content"]]
             assert [p["image"] for p in parts if p["type"] == "image"] == [f"ROOT/{window.images[0]}"]
             assert text_of(example) == window.prompt[0]["content"][-1]["text"]
@@ -134,8 +134,8 @@ def test_strings_are_replaced_everywhere_at_once(nano: Nano) -> None:
     swapped = 0
     for seed, (recorded, copied) in enumerate(zip(nano.episodes, copied_strings(nano.episodes), strict=True)):
         t = len(recorded.steps) // 2
-        example = retell(recorded, copied, t, telling, PROMPT, None, random.Random(seed))
-        plain = retell(recorded, copied, t, PLAIN, PROMPT, None, random.Random(seed))
+        example = rephrase(recorded, copied, t, telling, PROMPT, None, random.Random(seed))
+        plain = rephrase(recorded, copied, t, PLAIN, PROMPT, None, random.Random(seed))
         case, plain_case = text_of(example), text_of(plain)
         goal, plain_goal = case.split("\nHistory")[0], plain_case.split("\nHistory")[0]
         assert len(goal.split()) == len(plain_goal.split())
@@ -162,18 +162,18 @@ def test_a_replacement_that_is_another_string_is_not_replaced_again() -> None:
     goal = "Enter " + " and ".join(f'"{word}"' for word in words) + "."
     recorded = episode(goal, *(f"type '{word}'" for word in words))
     for seed in range(20):
-        example = retell(recorded, words, 0, replace(PLAIN, augment=1.0), PROMPT, None, random.Random(seed))
+        example = rephrase(recorded, words, 0, replace(PLAIN, augment=1.0), PROMPT, None, random.Random(seed))
         asked = re.findall(r'"(\w+)"', text_of(example))
         assert [instruction.content for instruction in told(example)] == asked
 
 
 def test_numbers_are_replaced_only_where_the_goal_quotes_them() -> None:
     telling = replace(PLAIN, augment=1.0)
-    ordinal = retell(
+    ordinal = rephrase(
         episode("Click the 12 day.", "click the '12' day"), ["12"], 0, telling, PROMPT, None, random.Random(1)
     )
     assert told(ordinal)[0].name == "12"
-    quoted = retell(
+    quoted = rephrase(
         episode('Enter "1234567".', "type '1234567'"), ["1234567"], 0, telling, PROMPT, None, random.Random(1)
     )
     content = told(quoted)[0].content
@@ -182,22 +182,22 @@ def test_numbers_are_replaced_only_where_the_goal_quotes_them() -> None:
 
 
 def test_loose_speech_drops_names_only(nano: Nano) -> None:
-    telling = replace(PLAIN, loose=1.0)
+    telling = replace(PLAIN, vague=1.0)
     recorded = nano.episodes[3]
-    loose = told(retell(recorded, (), 0, telling, PROMPT, None, random.Random(0)))
+    vague = told(rephrase(recorded, (), 0, telling, PROMPT, None, random.Random(0)))
     exact = [parse_instruction(step.instruction) for step in recorded.steps]
-    assert [i.name for i in loose] == [None] * len(exact)
+    assert [i.name for i in vague] == [None] * len(exact)
     assert any(i.name for i in exact)
-    for spoken, meant in zip(loose, exact, strict=True):
+    for spoken, meant in zip(vague, exact, strict=True):
         assert (spoken.verb, spoken.role, spoken.content) == (meant.verb, meant.role, meant.content)
 
 
 def test_half_loose_speech_is_both(nano: Nano) -> None:
-    telling = replace(PLAIN, loose=0.5)
+    telling = replace(PLAIN, vague=0.5)
     named = [
         instruction.name is not None
         for seed in range(20)
-        for instruction in told(retell(nano.episodes[3], (), 0, telling, PROMPT, None, random.Random(seed)))
+        for instruction in told(rephrase(nano.episodes[3], (), 0, telling, PROMPT, None, random.Random(seed)))
     ]
     assert 0.3 < sum(named) / len(named) < 0.7
 
@@ -208,8 +208,8 @@ def test_the_continuation_decides_how_far_a_plan_sees(nano: Nano, t: int) -> Non
     assert len(recorded.steps) == 7
 
     def length(continuation: float, horizon: int, seed: int) -> int:
-        telling = Telling(0.0, 0.0, continuation, horizon, 5)
-        return len(told(retell(recorded, (), t, telling, PROMPT, None, random.Random(seed))))
+        telling = Phrasing(0.0, 0.0, continuation, horizon, 5)
+        return len(told(rephrase(recorded, (), t, telling, PROMPT, None, random.Random(seed))))
 
     assert {length(0.0, 5, seed) for seed in range(10)} == {1}
     assert {length(1.0, 5, seed) for seed in range(10)} == {min(5, 7 - t)}
@@ -219,8 +219,8 @@ def test_the_continuation_decides_how_far_a_plan_sees(nano: Nano, t: int) -> Non
 
 
 def test_the_history_is_cut_and_told_in_the_planners_words(nano: Nano) -> None:
-    telling = Telling(0.0, 1.0, 0.0, 5, history=2)
-    case = text_of(retell(nano.episodes[3], (), 5, telling, PROMPT, None, random.Random(0)))
+    telling = Phrasing(0.0, 1.0, 0.0, 5, history=2)
+    case = text_of(rephrase(nano.episodes[3], (), 5, telling, PROMPT, None, random.Random(0)))
     lines = case.split("History:\n")[1].splitlines()
     assert [line.split(".")[0] for line in lines[:-1]] == ["4", "5"]
     assert lines[0].endswith(" in the field")
@@ -229,7 +229,7 @@ def test_the_history_is_cut_and_told_in_the_planners_words(nano: Nano) -> None:
 
 
 def test_text_only_examples_have_no_image(nano: Nano) -> None:
-    example = retell(nano.episodes[0], (), 0, PLAIN, PROMPT, None, random.Random(0))
+    example = rephrase(nano.episodes[0], (), 0, PLAIN, PROMPT, None, random.Random(0))
     assert [part["type"] for part in example.messages[0]["content"]] == ["text"]
 
 
@@ -237,7 +237,7 @@ def test_text_only_examples_have_no_image(nano: Nano) -> None:
 
 
 def test_drawing_is_a_function_of_the_generator(nano: Nano) -> None:
-    telling = Telling(0.7, 0.5, 0.5, 3, 2)
+    telling = Phrasing(0.7, 0.5, 0.5, 3, 2)
     again = WarmupSource(nano.episodes, PROMPT, str(nano.store.directory))
     for seed in range(10):
         assert nano.source.draw(random.Random(seed), telling) == again.draw(random.Random(seed), telling)

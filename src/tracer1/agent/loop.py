@@ -1,4 +1,4 @@
-"""The plan-act loop (METHOD section 1): observe, forecast T steps, let the tool agent do the first, look, plan again.
+"""The plan-act loop (METHOD section 1): observe, forecast T steps, let the executor do the first, look, plan again.
 
 Many pages move in lock-step so that one batch of prompts serves them all; a page that finishes takes the next episode
 at once.
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from tracer1.errors import ActionError, EnvironmentFailure, InstructionError, PlanError, ToolAgentError
+from tracer1.errors import ActionError, EnvironmentFailure, ExecutorError, InstructionError, PlanError
 from tracer1.plan.prompt import PromptSpec
 from tracer1.plan.text import render_tail, require_plan
 from tracer1.types import (
@@ -20,13 +20,13 @@ from tracer1.types import (
     DraftingModel,
     Ending,
     Env,
+    Executor,
     HistoryStep,
     Model,
     Observation,
     Plan,
-    Rollout,
     Step,
-    ToolAgent,
+    Trajectory,
     Transition,
     Turn,
 )
@@ -66,8 +66,8 @@ class Live:
         last = self.turns[-1].plan if self.turns else None
         return render_tail(last) if last is not None else ""
 
-    def close(self, ending: Ending, where: str = "", reward: float = 0.0) -> Rollout:
-        return Rollout(
+    def close(self, ending: Ending, where: str = "", reward: float = 0.0) -> Trajectory:
+        return Trajectory(
             self.task,
             self.seed,
             self.goal,
@@ -84,19 +84,19 @@ async def run_episodes(
     jobs: Sequence[tuple[str, int]],
     envs: Sequence[Env],
     model: Model,
-    tool_agent: ToolAgent,
+    executor: Executor,
     spec: PromptSpec,
     limits: Limits,
-    on_rollout: Callable[[Rollout], None] = lambda _: None,
-) -> list[Rollout]:
+    on_trajectory: Callable[[Trajectory], None] = lambda _: None,
+) -> list[Trajectory]:
     """Run every (task, seed) job once over the given pages; rollouts come back in the order of the jobs."""
     queue = list(enumerate(jobs))[::-1]
-    done: dict[int, Rollout] = {}
+    done: dict[int, Trajectory] = {}
     slots: list[tuple[int, Live] | None] = [None] * len(envs)
 
-    def finish(job: int, rollout: Rollout) -> None:
+    def finish(job: int, rollout: Trajectory) -> None:
         done[job] = rollout
-        on_rollout(rollout)
+        on_trajectory(rollout)
 
     async def fill(i: int) -> None:
         while queue and slots[i] is None:
@@ -108,7 +108,7 @@ async def run_episodes(
             except EnvironmentFailure as error:
                 finish(
                     job,
-                    Rollout(
+                    Trajectory(
                         task, seed, "", (), 0.0, False, "failed", f"environment: {error}", time.monotonic() - started
                     ),
                 )
@@ -116,7 +116,7 @@ async def run_episodes(
     async def advance(i: int, completion: str) -> None:
         slot = slots[i]
         assert slot is not None
-        ended = await turn(slot[1], completion, envs[i], tool_agent, limits)
+        ended = await turn(slot[1], completion, envs[i], executor, limits)
         if ended is not None:
             finish(slot[0], ended)
             slots[i] = None
@@ -134,7 +134,7 @@ async def run_episodes(
     return [done[i] for i in range(len(jobs))]
 
 
-async def turn(live: Live, completion: str, env: Env, tool_agent: ToolAgent, limits: Limits) -> Rollout | None:
+async def turn(live: Live, completion: str, env: Env, executor: Executor, limits: Limits) -> Trajectory | None:
     """Do a plan's first step, and up to ``limits.steps_per_plan`` while nothing surprises.
 
     Returns the finished rollout when the episode is over, else None.
@@ -145,18 +145,18 @@ async def turn(live: Live, completion: str, env: Env, tool_agent: ToolAgent, lim
         live.turns.append(Turn(live.observation.screenshot, completion, None, None, str(error)))
         return live.close("failed", f"step {len(live.turns)}: {error}")
     planned_on = live.observation
-    ended = await take(live, completion, plan, env, tool_agent, limits)
+    ended = await take(live, completion, plan, env, executor, limits)
     for k in range(1, min(limits.steps_per_plan, len(plan.steps))):
-        if ended is not None or surprise(plan.steps[k], planned_on, live.observation, tool_agent):
+        if ended is not None or surprise(plan.steps[k], planned_on, live.observation, executor):
             break
         rest = replace(plan, steps=plan.steps[k:], first_number=plan.first_number + k)
-        ended = await take(live, "", rest, env, tool_agent, limits)
+        ended = await take(live, "", rest, env, executor, limits)
     return ended
 
 
 async def take(
-    live: Live, completion: str, plan: Plan, env: Env, tool_agent: ToolAgent, limits: Limits
-) -> Rollout | None:
+    live: Live, completion: str, plan: Plan, env: Env, executor: Executor, limits: Limits
+) -> Trajectory | None:
     """Execute a plan's first step; ``completion`` is "" where the planner was not asked again."""
     action: Action | None = None
     step = plan.steps[0]
@@ -165,12 +165,12 @@ async def take(
         live.turns.append(Turn(live.observation.screenshot, completion, plan, action, error))
 
     try:
-        action = tool_agent.act(step.instruction, live.observation)
+        action = executor.act(step.instruction, live.observation)
         transition: Transition = await env.step(action)
     except (InstructionError, ActionError) as error:  # the planner's fault
         record(str(error))
         return live.close("failed", f"step {len(live.turns)}: {error}")
-    except (ToolAgentError, EnvironmentFailure) as error:
+    except (ExecutorError, EnvironmentFailure) as error:
         record(str(error))
         return live.close("failed", f"infrastructure, step {len(live.turns)}: {error}")
     record()
@@ -185,11 +185,11 @@ async def take(
     return None
 
 
-def surprise(step: Step, planned_on: Observation, seen: Observation, tool_agent: ToolAgent) -> str:
+def surprise(step: Step, planned_on: Observation, seen: Observation, executor: Executor) -> str:
     """Why the plan's next step may not be done without planning again; "" when it may.
 
     It may when the screen still holds what it held when the plan was made (the same elements by role and name: nothing
-    has opened, closed or been renamed) and the tool agent finds on it what the step speaks of. Where the elements are
+    has opened, closed or been renamed) and the executor finds on it what the step speaks of. Where the elements are
     not known nothing can be said of the screen, and that is a surprise too.
     """
     if not planned_on.elements or not seen.elements:
@@ -199,8 +199,8 @@ def surprise(step: Step, planned_on: Observation, seen: Observation, tool_agent:
         role, name = next(iter(changed))
         return f"{role} {name!r} {'appeared' if after[role, name] > before[role, name] else 'is gone'}"
     try:
-        tool_agent.act(step.instruction, seen)
-    except (InstructionError, ActionError, ToolAgentError) as error:
+        executor.act(step.instruction, seen)
+    except (InstructionError, ActionError, ExecutorError) as error:
         return str(error)
     return ""
 

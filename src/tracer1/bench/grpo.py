@@ -115,7 +115,7 @@ def _trainers(folder: Path) -> tuple[Any, Any]:
     """Ours and TRL's on copies of the same model."""
     settings = StageSettings(
         prompts_per_batch=2,
-        rollouts=2,
+        group_size=2,
         updates_per_batch=1,
         micro_batch=4,
         precision="fp32",

@@ -21,9 +21,9 @@ from tracer1.checks.findings import CheckItem, split_remedy
 from tracer1.checks.rows import SCREENS, Estimate, Measure, TextCounter, Tokenizer, check_rows, made_up
 from tracer1.config.settings import Config, ModelSettings, StageSettings
 from tracer1.errors import SetupError, TraceR1Error, UsageError
-from tracer1.executors.registry import make_tool_agent
+from tracer1.executors.registry import make_executor
 from tracer1.plan.tokens import CHARACTERS, Vision
-from tracer1.types import Size, ToolAgent
+from tracer1.types import Executor, Size
 
 GIB = 2**30
 QWEN3_VL = ("qwen3_vl", "qwen3_vl_moe")
@@ -39,12 +39,12 @@ def run_check(config: Config, trial: bool = False) -> list[CheckItem]:
     items = [CheckItem("config", True, f"every key is known; the run goes to {config.output_dir}")]
     planner, item = _planner(config.model)
     items.append(item)
-    agent, item = _tool_agent(config)
+    agent, item = _executor(config)
     items += _data(config, _measure(config, planner, agent))
     items.append(_disk(config, planner.folder))
     items += _browser(config)
     items.append(item)
-    items += [probe("tool agent endpoint", url) for url in endpoints(config.tool_agent.options)]
+    items += [probe("executor endpoint", url) for url in endpoints(config.executor.options)]
     if trial:
         items += _trials(config, planner.folder)
     return items
@@ -140,7 +140,7 @@ def _vision(folder: Path, settings: ModelSettings) -> Vision:
 # ---- data ------------------------------------------------------------------------------------------------------------
 
 
-def _measure(config: Config, planner: Planner, agent: ToolAgent | None) -> Measure:
+def _measure(config: Config, planner: Planner, agent: Executor | None) -> Measure:
     stages = list(_stages(config).values()) or [config.stage1]
     return Measure(
         text=planner.text,
@@ -149,7 +149,7 @@ def _measure(config: Config, planner: Planner, agent: ToolAgent | None) -> Measu
         plan_limit=min(stage.max_completion_tokens for stage in stages),
         trajectory=config.reward.trajectory_profile(),
         grounded=config.reward.grounded_profile() if config.stage2.steps else None,
-        agent=None if endpoints(config.tool_agent.options) else agent,  # a server's time is not ours to spend
+        agent=None if endpoints(config.executor.options) else agent,  # a server's time is not ours to spend
     )
 
 
@@ -209,7 +209,7 @@ def _disk(config: Config, folder: Path | None) -> CheckItem:
 
 def _rollouts_bytes(stage: StageSettings) -> int:
     """About the most that ``rollouts.jsonl`` grows to: every completion, as long as it may be, with its terms."""
-    return stage.steps * stage.prompts_per_batch * stage.rollouts * (4 * stage.max_completion_tokens + 500)
+    return stage.steps * stage.prompts_per_batch * stage.group_size * (4 * stage.max_completion_tokens + 500)
 
 
 def free_bytes(path: Path) -> int:
@@ -233,14 +233,14 @@ def _browser(config: Config) -> list[CheckItem]:
         return [CheckItem("browser", False, *split_remedy(error))]
 
 
-def _tool_agent(config: Config) -> tuple[ToolAgent | None, CheckItem]:
+def _executor(config: Config) -> tuple[Executor | None, CheckItem]:
     if not config.stage2.steps and not config.evaluation.tasks:
-        return None, CheckItem("tool agent", True, "none is used: no stage 2 and no evaluation")
+        return None, CheckItem("executor", True, "none is used: no stage 2 and no evaluation")
     try:
-        agent = make_tool_agent(config.tool_agent.name, **config.tool_agent.options)
+        agent = make_executor(config.executor.name, **config.executor.options)
     except (UsageError, SetupError) as error:
-        return None, CheckItem("tool agent", False, *split_remedy(error))
-    return agent, CheckItem("tool agent", True, agent.name)
+        return None, CheckItem("executor", False, *split_remedy(error))
+    return agent, CheckItem("executor", True, agent.name)
 
 
 # ---- endpoints -------------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ TIMEOUT = 3.0  # seconds
 
 
 def endpoints(options: dict[str, Any]) -> list[str]:
-    """The URLs among a tool agent's options."""
+    """The URLs among an executor's options."""
     return [value for value in options.values() if isinstance(value, str) and value.startswith(("http://", "https://"))]
 
 

@@ -29,10 +29,10 @@ from tracer1.rewards.grounded import GroundedProfile, score_grounded
 from tracer1.rewards.terms import repetitions
 from tracer1.rewards.trajectory import TrajectoryProfile, score_trajectory
 from tracer1.training.scoring import GroundedScorer
-from tracer1.types import Action, HistoryStep, Message, Plan, Reference, Size, Step, ToolAgent, Window
+from tracer1.types import Action, Executor, HistoryStep, Message, Plan, Reference, Size, Step, Window
 
 BATCH = 512  # rows whose text is tokenised at a time
-TRIED = 16  # rows on which the tool agent is tried
+TRIED = 16  # rows on which the executor is tried
 
 # Of made-up rows: a desktop, a larger one and a phone; a goal and a past step of middling length.
 SCREENS: tuple[Size, ...] = ((1920, 1080), (3840, 2160), (1080, 2400))
@@ -114,7 +114,7 @@ class Measure:
     plan_limit: int
     trajectory: TrajectoryProfile
     grounded: GroundedProfile | None  # None: stage 2 is not run
-    agent: ToolAgent | None  # None: there is none to try
+    agent: Executor | None  # None: there is none to try
 
 
 @dataclass(slots=True)
@@ -231,7 +231,7 @@ def best_score(reference: Reference, profile: TrajectoryProfile) -> float:
 
 
 def recorded_agent(reference: Reference) -> Callable[[Step], Action]:
-    """A tool agent that does what was recorded, whatever it is told; a tool returns what it returned then."""
+    """An executor that does what was recorded, whatever it is told; a tool returns what it returned then."""
 
     def act(step: Step) -> Action:
         recorded = reference.action or Action(step.action_type)
@@ -260,7 +260,7 @@ def _gold_items(name: str, found: _Found, *, grounded: bool) -> Iterator[CheckIt
 
 
 def _agent_item(name: str, file: str, scorer: GroundedScorer, count: int) -> CheckItem:
-    """The configured tool agent on an even sample of the recorded first steps: what it misses, stage 2 cannot teach."""
+    """The configured executor on an even sample of the recorded first steps: what it misses, stage 2 cannot teach."""
     rows = list(islice(read_rows(file), 0, None, -(-count // TRIED)))
     missed = []
     for row in rows:
@@ -275,8 +275,8 @@ def _agent_item(name: str, file: str, scorer: GroundedScorer, count: int) -> Che
             missed.append(f"{name_of(window)}: {score.unscored or window.reference.steps[0].instruction}")
     detail = f"{len(rows) - len(missed)} of {len(rows)} recorded first steps end where they should"
     detail += f"; not {some(missed)}" if missed else ""
-    remedy = "stage 2 teaches nothing where its tool agent fails: choose another, or word those steps anew"
-    return CheckItem(f"{name} tool agent", not missed, detail, remedy, optional=len(missed) < len(rows))
+    remedy = "stage 2 teaches nothing where its executor fails: choose another, or word those steps anew"
+    return CheckItem(f"{name} executor", not missed, detail, remedy, optional=len(missed) < len(rows))
 
 
 # ---- tokens ----------------------------------------------------------------------------------------------------------

@@ -87,7 +87,9 @@ def _explain(error: ValidationError) -> str:
     # An unknown key comes first: it is often the misspelt name of one that is missing.
     first, *others = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
+    if key in RENAMED:
+        message = f"{key} is now called {RENAMED[key]}; rename it"
+    elif first["type"] == "extra_forbidden":
         message = f"unknown key {key!r}{_nearest(key)}"
     elif first["type"] == "missing":
         message = f"{key} is missing; add it"
@@ -97,6 +99,17 @@ def _explain(error: ValidationError) -> str:
         shown = "" if isinstance(first["input"], Mapping | BaseModel) else f" (found {first['input']!r})"
         message = f"{key}: {said[0].lower()}{said[1:]}{shown}"
     return message + (f" (and {len(others)} more)" if others else "")
+
+
+RENAMED = {
+    "tool_agent": "executor",
+    "stage1.rollouts": "stage1.group_size",
+    "stage2.rollouts": "stage2.group_size",
+    "stage1.skip_solved": "stage1.resample_zero_variance",
+    "stage2.skip_solved": "stage2.resample_zero_variance",
+    "warmup.loose": "warmup.vague",
+}
+"""Keys of earlier versions, and what they are called now."""
 
 
 def _nearest(key: str) -> str:

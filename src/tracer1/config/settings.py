@@ -140,8 +140,8 @@ class RewardSettings(Settings):
         return replace(profile, **{field.name: own[field.name] for field in fields(profile) if field.name in own})
 
 
-class ToolAgentSettings(Settings):
-    """The frozen tool agent that executes the first predicted step."""
+class ExecutorSettings(Settings):
+    """The frozen executor that executes the first predicted step."""
 
     name: str = "ui-tars"
     options: dict[str, Any] = Field(default_factory=dict)  # handed to the agent untouched
@@ -160,7 +160,7 @@ class WarmupSettings(Settings):
     weight_decay: NonNegative = 0.01
     max_grad_norm: AboveZero = 1.0
     augment: Share = 0.7  # probability that a window's strings are replaced by unseen ones
-    loose: Share = 0.5  # probability that a step names only the kind of its target
+    vague: Share = 0.5  # probability that a step names only the kind of its target
     continuation: Share = 0.5  # probability that the plan goes on after each step
     horizon: Positive = 5  # the base's own: it outlives the run that trains on it
     history: Count = 5
@@ -181,7 +181,7 @@ class StageSettings(Settings):
     max_grad_norm: AboveZero = 1.0
 
     prompts_per_batch: Positive = 512
-    rollouts: Annotated[int, Field(ge=2)] = 5  # n: one group
+    group_size: Annotated[int, Field(ge=2)] = 5  # n: one group
     updates_per_batch: Positive = 4  # 512 / 4 = the global batch of 128 prompts
     epochs_per_batch: Positive = 1
     micro_batch: Positive = 2  # sequences in one forward and backward pass on one device
@@ -204,7 +204,7 @@ class StageSettings(Settings):
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
     scale_rewards: Literal["group", "batch", "none"] = "group"  # what the advantage is divided by
 
-    skip_solved: bool = False  # draw another prompt for one whose group carries no signal
+    resample_zero_variance: bool = False  # draw another prompt for one whose group carries no signal
     precision: Literal["bf16", "fp32"] = "bf16"
     gradient_checkpointing: bool = True
     shared_prompt: bool = True  # encode a group's prompt once (training/shared_prompt.py); the same figures, sooner
@@ -233,17 +233,17 @@ class StageSettings(Settings):
     @property
     def sequences_per_update(self) -> int:
         """Completions that one optimiser update sees, over all devices."""
-        return self.prompts_per_batch // self.updates_per_batch * self.rollouts
+        return self.prompts_per_batch // self.updates_per_batch * self.group_size
 
     def arithmetic(self) -> str:
         """The batch arithmetic in one sentence: prompts, rollouts, samples and updates."""
         updates = self.updates_per_batch * self.epochs_per_batch
         return (
-            f"{self.steps} steps of {self.prompts_per_batch} prompts x {self.rollouts} rollouts = "
-            f"{self.prompts_per_batch * self.rollouts} completions, {updates} update{'s' * (updates > 1)} a step on "
+            f"{self.steps} steps of {self.prompts_per_batch} prompts x {self.group_size} rollouts = "
+            f"{self.prompts_per_batch * self.group_size} completions, {updates} update{'s' * (updates > 1)} a step on "
             f"{self.prompts_per_batch // self.updates_per_batch} prompts ({self.sequences_per_update} sequences, "
             f"{self.micro_batch} at a time); in all {self.steps * self.prompts_per_batch} prompts, "
-            f"{self.steps * self.prompts_per_batch * self.rollouts} samples and {self.steps * updates} updates"
+            f"{self.steps * self.prompts_per_batch * self.group_size} samples and {self.steps * updates} updates"
         )
 
 
@@ -272,7 +272,7 @@ class Config(Settings):
     data: DataSettings = DataSettings()
     plan: PlanSettings = PlanSettings()
     reward: RewardSettings = RewardSettings()
-    tool_agent: ToolAgentSettings = ToolAgentSettings()
+    executor: ExecutorSettings = ExecutorSettings()
     warmup: WarmupSettings = WarmupSettings()
     stage1: StageSettings = StageSettings()
     stage2: StageSettings = StageSettings()

@@ -93,7 +93,7 @@ class ToyForm:
         return Transition(self._look(page), 0.0, False)
 
     def gold(self) -> tuple[Step, ...]:
-        """The shortest way from here to reward 1, told to a tool agent; empty when a field holds a wrong text."""
+        """The shortest way from here to reward 1, told to an executor; empty when a field holds a wrong text."""
         page = self._running()
         if any(text and text != page.wanted[name] for name, text in page.texts.items()):
             return ()

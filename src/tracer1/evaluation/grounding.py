@@ -1,4 +1,4 @@
-"""How often a tool agent, told a recorded instruction, points into the recorded target."""
+"""How often an executor, told a recorded instruction, points into the recorded target."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from tracer1.coordinates import inside
 from tracer1.data.store import EpisodeStore
-from tracer1.errors import InstructionError, ToolAgentError
+from tracer1.errors import ExecutorError, InstructionError
 from tracer1.executors.instruction import POINTING, parse_instruction
-from tracer1.types import Box, Element, Episode, EpisodeStep, Observation, Point, ToolAgent
+from tracer1.types import Box, Element, Episode, EpisodeStep, Executor, Observation, Point
 
 ACTION_TYPES = frozenset(POINTING.values())
 
@@ -28,7 +28,7 @@ class _Tally:
 def grounding_report(
     episodes: Iterable[Episode],
     store_dir: Path | str,
-    agents: Sequence[ToolAgent],
+    agents: Sequence[Executor],
     *,
     limit: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -69,7 +69,7 @@ def _pointing(episodes: Iterable[Episode]) -> Iterable[tuple[str, EpisodeStep, B
 
 
 def _try(
-    agent: ToolAgent,
+    agent: Executor,
     tally: _Tally,
     step: EpisodeStep,
     box: Box,
@@ -82,7 +82,7 @@ def _try(
         point = agent.act(step.instruction, seen if agent.name == "dom" else replace(seen, elements=None)).point
     except InstructionError as error:
         answer = str(error)
-    except ToolAgentError:
+    except ExecutorError:
         tally.unscored += 1
         return
     hit = point is not None and inside(point, box)

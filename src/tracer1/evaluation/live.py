@@ -19,7 +19,7 @@ from tracer1.envs.miniwob.browser import Browser
 from tracer1.evaluation.statistics import Estimate, share
 from tracer1.files import json_lines, write_atomic
 from tracer1.plan.prompt import PromptSpec
-from tracer1.types import Env, Model, Rollout, ToolAgent
+from tracer1.types import Env, Executor, Model, Trajectory
 
 Job = tuple[str, int]
 Record = dict[str, Any]
@@ -62,7 +62,7 @@ class LiveResult:
 
 def evaluate_live(
     model: Model,
-    tool_agent: ToolAgent,
+    executor: Executor,
     spec: PromptSpec,
     jobs: Sequence[Job],
     settings: EvaluationSettings,
@@ -85,32 +85,32 @@ def evaluate_live(
         write_atomic(out, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in known.values()).encode())
         with out.open("a", encoding="utf-8") as file:
 
-            def keep(rollout: Rollout) -> None:
-                record = rollout_to_json(rollout, out.parent.parent)
+            def keep(rollout: Trajectory) -> None:
+                record = trajectory_to_json(rollout, out.parent.parent)
                 known[(rollout.task, rollout.seed)] = record
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
                 file.flush()
                 on_episode(len(known), len(jobs), sum(r["success"] for r in known.values()) / len(known))
 
-            asyncio.run(_run(model, tool_agent, spec, missing, settings, (pages or browser_pages)(images), keep))
+            asyncio.run(_run(model, executor, spec, missing, settings, (pages or browser_pages)(images), keep))
     return LiveResult(tuple(known[job] for job in jobs))
 
 
 async def _run(
     model: Model,
-    tool_agent: ToolAgent,
+    executor: Executor,
     spec: PromptSpec,
     jobs: Sequence[Job],
     settings: EvaluationSettings,
     opening: AbstractAsyncContextManager[NewPage],
-    keep: Callable[[Rollout], None],
+    keep: Callable[[Trajectory], None],
 ) -> None:
     limits = Limits(
         dict(settings.max_steps), settings.default_max_steps, settings.episode_seconds, settings.steps_per_plan
     )
     async with opening as new_page:
         envs = [await new_page() for _ in range(min(settings.pages, len(jobs)))]
-        await run_episodes(jobs, envs, model, tool_agent, spec, limits, keep)
+        await run_episodes(jobs, envs, model, executor, spec, limits, keep)
 
 
 @asynccontextmanager
@@ -125,7 +125,7 @@ def planner_calls(record: Record) -> int:
     return sum(bool(turn["completion"]) for turn in record["turns"])
 
 
-def rollout_to_json(rollout: Rollout, root: Path) -> Record:
+def trajectory_to_json(rollout: Trajectory, root: Path) -> Record:
     """A live episode as one record; screenshots relative to ``root``."""
     record = asdict(rollout)
     record["turns"] = [

@@ -1,4 +1,4 @@
-"""A planner evaluated as a configuration says: on held-out windows and live, with the null agents beside it."""
+"""A planner evaluated as a configuration says: on held-out windows and live, with the baselines beside it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracer1.agent.nulls import AlwaysFinished, RandomPlanner
+from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
 from tracer1.config.settings import Config, EvaluationSettings
 from tracer1.data.store import read_episodes
 from tracer1.data.windows_file import absolute_rows, read_windows, windows_store, with_absolute_images
 from tracer1.errors import UsageError
 from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of, planner_calls
 from tracer1.evaluation.offline import OfflineResult, evaluate_windows
-from tracer1.executors.registry import make_tool_agent
+from tracer1.executors.registry import make_executor
 from tracer1.models.qwen3vl import LocalPlanner
 from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.progress import progress
@@ -24,7 +24,7 @@ from tracer1.training.scoring import make_scorer
 from tracer1.training.warmup_data import arguments_of
 from tracer1.types import Model
 
-NULLS: dict[str, type[AlwaysFinished] | type[RandomPlanner]] = {
+BASELINES: dict[str, type[AlwaysFinished] | type[RandomPlanner]] = {
     "random_plan": RandomPlanner,
     "always_finished": AlwaysFinished,
 }
@@ -64,7 +64,7 @@ def live(
     """Live episodes of one planner into ``run/live/<name>.jsonl``, on the configured tasks and unseen seeds."""
     settings = settings or config.evaluation
     jobs = jobs_of(tasks or settings.tasks, settings.first_seed, settings.seeds_per_task)
-    agent = make_tool_agent(config.tool_agent.name, **config.tool_agent.options)
+    agent = make_executor(config.executor.name, **config.executor.options)
     with progress(f"live: {name}") as tick:
         return evaluate_live(
             model,
@@ -78,9 +78,9 @@ def live(
         )
 
 
-def null_agents(config: Config, run: Path) -> dict[str, Any]:
+def baselines(config: Config, run: Path) -> dict[str, Any]:
     """What knowing nothing earns on the same episodes."""
-    return {name: summary(live(make(), config, run, name)) for name, make in NULLS.items()}
+    return {name: summary(live(make(), config, run, name)) for name, make in BASELINES.items()}
 
 
 def summary(result: LiveResult) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from tracer1.data.conversion.wording import RULES, one_line, screen
 from tracer1.data.images import Image
-from tracer1.errors import DataError, ToolAgentError, UsageError
+from tracer1.errors import DataError, ExecutorError, UsageError
 from tracer1.executors.ocr import read_lines
 from tracer1.models.endpoint import Endpoint
 
@@ -46,7 +46,7 @@ def _read(image: Image) -> str:
     try:
         pixels = np.asarray(Pillow.open(io.BytesIO(image.data)).convert("RGB"))
         lines = read_lines(pixels, SIDE)
-    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError, ToolAgentError) as error:
+    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError, ExecutorError) as error:
         raise DataError(f"its text cannot be read off ({error})") from error
     in_order = sorted(lines, key=lambda line: (round(line.box[1] / 16), line.box[0]))
     return screen("", (line.text for line in in_order if line.score > 0.7 and len(line.text.strip()) > 1))

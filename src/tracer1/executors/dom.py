@@ -1,4 +1,4 @@
-"""The yardstick tool agent: finds what an instruction names in the page's own structure, exactly.
+"""The yardstick executor: finds what an instruction names in the page's own structure, exactly.
 
 It shares its matching rules (name, ordinal, role) with the pixel agents through ``choose`` and ``reading_order``.
 """
@@ -15,7 +15,7 @@ from tracer1.types import Action, Box, Element, Observation, Point
 T = TypeVar("T")
 
 
-class DomToolAgent:
+class DomExecutor:
     """Grounds in ``Observation.elements``: the name exactly, then without regard to case; the first if unnamed."""
 
     name = "dom"

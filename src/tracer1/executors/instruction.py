@@ -1,4 +1,4 @@
-"""The language in which a step is told to a tool agent: written by oracles and planners, read by the grounders.
+"""The language in which a step is told to an executor: written by experts and planners, read by the grounders.
 
     click the 'Login' button            double-click the 2nd email          click the 3rd 'Odd' button
     type 'ada' in the 'Username' field  type 'ada'                          press ctrl+a
@@ -126,8 +126,8 @@ def render_instruction(instruction: Instruction) -> str:
     return words
 
 
-def loosen(instruction: Instruction) -> Instruction:
-    """The same instruction without names: how a planner speaks that does not know what its tool agent can find."""
+def drop_target_name(instruction: Instruction) -> Instruction:
+    """The same instruction without names: how a planner speaks that does not know what its executor can find."""
     return replace(instruction, name=None, to_name=None, ordinal=None if instruction.name else instruction.ordinal)
 
 

@@ -1,4 +1,4 @@
-"""A tool agent that grounds in the pixels alone: it reads the screenshot and finds what is drawn on it.
+"""An executor that grounds in the pixels alone: it reads the screenshot and finds what is drawn on it.
 
 Text is read by rapidocr and kept by image hash. The page's structure is never looked at.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from diskcache import Cache
 from PIL import Image, UnidentifiedImageError
 
-from tracer1.errors import ToolAgentError
+from tracer1.errors import ExecutorError
 from tracer1.executors.dom import action_at
 from tracer1.executors.instruction import POINTING, parse_instruction
 from tracer1.executors.picture import Pixels, Seen, Shape, TextLine, banner_height, find_shapes
@@ -33,7 +33,7 @@ RECENT: Final = 256  # pictures kept in memory
 _UNDERLINED: Final = str.maketrans("≥≤", "><")  # how underlined arrows are read
 
 
-class OcrToolAgent:
+class OcrExecutor:
     """Grounds an instruction in ``Observation.screenshot``.
 
     ``side``: the longer side, in pixels, that text is detected at (480 to 640 read small pages well). ``cache``: a
@@ -50,7 +50,7 @@ class OcrToolAgent:
     def act(self, instruction: str, observation: Observation) -> Action:
         """The action for ``instruction``, points as fractions.
 
-        Raises InstructionError when nothing like it is in the picture, ToolAgentError when the picture cannot be read.
+        Raises InstructionError when nothing like it is in the picture, ExecutorError when the picture cannot be read.
         """
         parsed = parse_instruction(instruction)
         if parsed.verb == "drag":
@@ -62,16 +62,16 @@ class OcrToolAgent:
         return action_at(parsed, None)
 
     def see(self, observation: Observation) -> Seen:
-        """Everything readable in the screenshot; ToolAgentError when it is missing or broken."""
+        """Everything readable in the screenshot; ExecutorError when it is missing or broken."""
         if observation.screenshot is None:
-            raise ToolAgentError("the ocr agent needs a screenshot and was given none")
+            raise ExecutorError("the ocr agent needs a screenshot and was given none")
         try:
             data = Path(observation.screenshot).read_bytes()
             key = hashlib.sha256(data).hexdigest()
             if key not in self._recent:
                 pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         except (OSError, UnidentifiedImageError) as error:
-            raise ToolAgentError(f"{observation.screenshot}: not a readable image ({error}); take it again") from error
+            raise ExecutorError(f"{observation.screenshot}: not a readable image ({error}); take it again") from error
         if key not in self._recent:
             while len(self._recent) >= RECENT:
                 self._recent.pop(next(iter(self._recent)))
@@ -122,7 +122,7 @@ def _engine(side: int) -> Any:
 
 
 def read_lines(pixels: Pixels, side: int = 640) -> list[TextLine]:
-    """The text lines of a picture, boxes in its pixels. Small ones are enlarged first. ToolAgentError on failure."""
+    """The text lines of a picture, boxes in its pixels. Small ones are enlarged first. ExecutorError on failure."""
     if min(pixels.shape[:2]) < 8:
         return []
     factor = max(1.0, READ_WIDTH / pixels.shape[1])
@@ -132,7 +132,7 @@ def read_lines(pixels: Pixels, side: int = 640) -> list[TextLine]:
         with _reading:
             found = _engine(side)(np.ascontiguousarray(enlarged[:, :, ::-1]))
     except (RuntimeError, ValueError, OSError, cv2.error) as error:
-        raise ToolAgentError(f"the text reader failed on a {size[0]} x {size[1]} picture: {error}") from error
+        raise ExecutorError(f"the text reader failed on a {size[0]} x {size[1]} picture: {error}") from error
     if found.boxes is None:
         return []
     return [

@@ -10,7 +10,7 @@ from typing import Any
 from tracer1.config.settings import EvaluationSettings
 from tracer1.errors import UsageError
 from tracer1.evaluation.live import evaluate_live
-from tracer1.executors.registry import make_tool_agent
+from tracer1.executors.registry import make_executor
 from tracer1.models.qwen3vl import LocalPlanner
 from tracer1.plan.prompt import PROMPTS
 
@@ -22,7 +22,7 @@ def act(
     seed: int = 0,
     horizon: int = 5,
     history: int = 5,
-    tool_agent: str = "dom",
+    executor: str = "dom",
     prompt_version: str = "brief-1",
     out: Path = Path("runs/act"),
     say: Callable[[str], None] = lambda _: None,
@@ -38,7 +38,7 @@ def act(
     file.unlink(missing_ok=True)
     result = evaluate_live(
         LocalPlanner(model),
-        make_tool_agent(tool_agent),
+        make_executor(executor),
         replace(PROMPTS[prompt_version], history=history, horizon=horizon),
         [(task, seed)],
         EvaluationSettings(tasks=(task,), pages=1),

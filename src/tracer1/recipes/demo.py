@@ -19,9 +19,9 @@ from tracer1.evaluation import gate
 from tracer1.evaluation.gate import measured_with, pass_gate
 from tracer1.evaluation.grounding import grounding_report
 from tracer1.evaluation.live import LiveResult
-from tracer1.evaluation.run import heldout, live, load_planner, null_agents, summary
+from tracer1.evaluation.run import baselines, heldout, live, load_planner, summary
 from tracer1.evaluation.statistics import Estimate, paired_difference
-from tracer1.executors.registry import make_tool_agent
+from tracer1.executors.registry import make_executor
 from tracer1.progress import progress
 from tracer1.recipes.record import record_miniwob
 from tracer1.recipes.train import stage_with_progress
@@ -75,8 +75,8 @@ def demo(config: Config, say: Say) -> dict[str, Any]:
         "reactive agent", lambda: summary(live(load_planner(final, config), config, run, "reactive", horizon=1))
     )
     results["blank_images"] = clock.run("blank images", lambda: blank_images(config, run, lives["stage2"]))
-    results["null_agents"] = clock.run("null agents", lambda: null_agents(config, run))
-    results["tool_agents"] = clock.run("tool agents", lambda: tool_agents(config, say))
+    results["baselines"] = clock.run("baselines", lambda: baselines(config, run))
+    results["executors"] = clock.run("executors", lambda: executors(config, say))
     results["minutes"] = {**clock.minutes, "all": round(sum(clock.minutes.values()), 2)}
     write_json(run / "results.json", results)
     build_report([run], run / "report.html")
@@ -192,15 +192,15 @@ def blank_images(config: Config, run: Path, seen: LiveResult) -> dict[str, Any]:
     }
 
 
-def tool_agents(config: Config, say: Say, sample: int = 28) -> dict[str, Any]:
-    """How often each tool agent hits the recorded target on a sample of held-out episodes.
+def executors(config: Config, say: Say, sample: int = 28) -> dict[str, Any]:
+    """How often each executor hits the recorded target on a sample of held-out episodes.
 
     One looks for it in the page, one in the pixels.
     """
     assert config.data.episodes is not None
     folder = Path(config.data.episodes) / "heldout"
     episodes = list(read_episodes(folder))
-    agents = [make_tool_agent(name) for name in ("dom", "ocr")]
+    agents = [make_executor(name) for name in ("dom", "ocr")]
     report = grounding_report(episodes[:: max(1, len(episodes) // sample)], folder, agents)
     return {
         name: {
@@ -218,7 +218,7 @@ def protocol(config: Config) -> dict[str, str]:
     e = config.evaluation
     return {
         "live success": "raw MiniWoB++ reward above 0; greedy plans, first step executed by the "
-        f"{config.tool_agent.name} tool agent, planned again after every step; at most {e.default_max_steps} steps",
+        f"{config.executor.name} executor, planned again after every step; at most {e.default_max_steps} steps",
         "live seeds": f"{e.first_seed} to {e.first_seed + e.seeds_per_task - 1} of every task, in no training set",
         "first-step accuracy": "stage-2 accuracy of greedy plans on held-out windows",
         "plan reward": f"stage-1 reward, profile {config.reward.profile}, repetition {config.reward.repetition}",

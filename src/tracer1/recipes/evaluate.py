@@ -1,4 +1,4 @@
-"""Evaluation as a user starts it: one planner on held-out windows and live, with the null agents beside it."""
+"""Evaluation as a user starts it: one planner on held-out windows and live, with the baselines beside it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from tracer1.config.settings import Config
 from tracer1.errors import UsageError
-from tracer1.evaluation.run import live, load_planner, null_agents, summary
+from tracer1.evaluation.run import baselines, live, load_planner, summary
 from tracer1.results.run import prepare, write_json
 
 
 def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
-    """``tracer1 evaluate``: live success with interval, the reactive agent and the null agents beside it.
+    """``tracer1 evaluate``: live success with interval, the reactive agent and the baselines beside it.
 
     It is returned, and written to ``results.json`` of the run.
     """
@@ -31,7 +31,7 @@ def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
         "model": model,
         "protocol": {
             "success": "raw reward above 0",
-            "executor": config.tool_agent.name,
+            "executor": config.executor.name,
             "horizon": config.plan.horizon,
             "seeds": [
                 config.evaluation.first_seed,
@@ -41,7 +41,7 @@ def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
         "planner": summary(live(planner, config, run, "planner", settings=every_step)),
         **acting,
         "reactive": summary(live(planner, config, run, "reactive", horizon=1)),
-        "null_agents": null_agents(config, run),
+        "baselines": baselines(config, run),
     }
     write_json(run / "results.json", results)
     return results

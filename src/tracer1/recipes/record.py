@@ -1,4 +1,4 @@
-"""Demonstrations from the live browser: oracles play, and what they saw, said and hit becomes episodes."""
+"""Demonstrations from the live browser: experts play, and what they saw, said and hit becomes episodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from tracer1.data.store import EPISODES, EpisodeStore, read_episodes, write_episodes
 from tracer1.envs.miniwob.browser import Browser
-from tracer1.envs.miniwob.oracles import Demonstration, demonstrate, oracle_for
+from tracer1.envs.miniwob.experts import Demonstration, demonstrate, expert_for
 from tracer1.errors import EnvironmentFailure
 from tracer1.types import Episode, EpisodeStep
 
@@ -69,16 +69,16 @@ def record_miniwob(
     ``out`` becomes an episode store: its ``episodes.jsonl`` is written once all are played, ordered by task and seed;
     other episodes that it held stay in front, those of the same task and seed are replaced.
     Screenshots are 160 x 210 times ``scale`` pixels; ``pages`` play at once. Raises UsageError for a task without an
-    oracle, SetupError when the browser or the disk is missing.
+    expert, SetupError when the browser or the disk is missing.
     """
     jobs = [(task, seed + i) for task in dict.fromkeys(tasks) for i in range(episodes)]
     for task in tasks:
-        oracle_for(task)
+        expert_for(task)
     return asyncio.run(_record(jobs, Path(out), scale, pages, split, progress))
 
 
-def verify_oracles(tasks: Sequence[str], seeds: Iterable[int], *, pages: int = 8) -> dict[str, float]:
-    """The share of ``seeds`` on which each task's oracle earns reward 1."""
+def verify_experts(tasks: Sequence[str], seeds: Iterable[int], *, pages: int = 8) -> dict[str, float]:
+    """The share of ``seeds`` on which each task's expert earns reward 1."""
     chosen = list(seeds)
 
     async def count() -> dict[str, float]:
@@ -105,10 +105,10 @@ async def play(browser: Browser, jobs: Sequence[Job], pages: int, scale: int = 1
         while waiting:
             task, seed = waiting.pop()
             try:
-                demonstration = await demonstrate(env, oracle_for(task), task, seed)
+                demonstration = await demonstrate(env, expert_for(task), task, seed)
             except EnvironmentFailure:
                 try:
-                    demonstration = await demonstrate(env, oracle_for(task), task, seed)
+                    demonstration = await demonstrate(env, expert_for(task), task, seed)
                 except EnvironmentFailure as error:
                     demonstration = Demonstration(task, seed, "", (), 0.0, str(error))
             await finished.put(demonstration)

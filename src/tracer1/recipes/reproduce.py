@@ -12,7 +12,7 @@ from typing import Any
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.evaluation.live import LiveResult
-from tracer1.evaluation.run import live, load_planner, null_agents, summary
+from tracer1.evaluation.run import live, load_planner, summary
 from tracer1.evaluation.statistics import Estimate, mean
 from tracer1.recipes.demo import Clock, Say, describe, ensure_data, evaluate_stage, gain, protocol, run_stages
 from tracer1.recipes.train import stage_with_progress
@@ -43,7 +43,7 @@ def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[st
     clock.run("record", lambda: ensure_data(shared, say))
     base_live, base = clock.run("evaluate base", lambda: evaluate_stage(shared, run, "base"))
     say(describe(base))
-    nulls = clock.run("null agents", lambda: null_agents(shared, run))
+    baselines = clock.run("baselines", lambda: baselines(shared, run))
     by_seed: list[dict[str, Any]] = []
     for seed in seeds:
         config = configured(f"seed-{seed}", seed)
@@ -71,7 +71,7 @@ def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[st
         "seeds_per_task": shared.evaluation.seeds_per_task,
         "protocol": protocol(shared),
         "base": base,
-        "null_agents": nulls,
+        "baselines": baselines,
         "seeds": by_seed,
         "mean": {
             "base": base["live_success"],

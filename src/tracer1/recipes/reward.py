@@ -3,7 +3,7 @@
 In, one JSON object a line: ``{"id", "completion", "reference": [Step or action type, ...]}``; out, one record a line:
 ``{"id", "overall", "format", "accuracy", "terms"}``, and ``"unscored"`` with the reason where ``overall`` is null.
 
-No tool agent runs for stage 2: what it did is read from the line. Either ``"prediction"`` holds its Action (or the
+No executor runs for stage 2: what it did is read from the line. Either ``"prediction"`` holds its Action (or the
 text that a tool returned), or the action of the completion's first step itself holds an Action's fields ("point",
 "content", ...). Where neither does, the sample is unscored. The recorded Action, ``box`` and ``observation`` stand in
 the reference's first step.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tracer1.actions import ACTIONS, ARGUMENTS, action_from_json, is_tool, same_type
-from tracer1.errors import ActionError, DataError, InstructionError, ToolAgentError, UsageError
+from tracer1.errors import ActionError, DataError, ExecutorError, InstructionError, UsageError
 from tracer1.plan.text import parse_plan
 from tracer1.plan.windows import reference_from_json, step_from_json
 from tracer1.rewards import grounded, trajectory
@@ -98,7 +98,7 @@ def _stage_2(profile: grounded.GroundedProfile) -> _Scorer:
 def _agent(
     record: Mapping[str, Any], recorded: Action, profile: grounded.GroundedProfile, where: str
 ) -> Callable[[Step], Action]:
-    """The tool agent whose work stands in the line."""
+    """The executor whose work stands in the line."""
     prediction = record.get("prediction")
     if isinstance(prediction, str):
         return lambda step: Action(step.action_type, content=prediction)
@@ -123,5 +123,5 @@ def _own_action(completion: str, recorded: Action, profile: grounded.GroundedPro
         compared = ACTIONS[recorded.action_type].required
     absent = [name for name in compared if getattr(action, name) is None]
     if absent:
-        raise ToolAgentError(f"no 'prediction' in the line, and no '{absent[0]}' in the completion's first action")
+        raise ExecutorError(f"no 'prediction' in the line, and no '{absent[0]}' in the completion's first action")
     return action

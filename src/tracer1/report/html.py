@@ -46,7 +46,7 @@ class Section:
     minutes: tuple[training.Length, ...]
     total_time: str
     step_times: tuple[training.StepTime, ...]
-    tool_agents: tuple[tables.Row, ...]
+    executors: tuple[tables.Row, ...]
     protocol: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
     config: str
@@ -106,7 +106,7 @@ def _section(run: Run, anchor: str, shown: int) -> Section:
         minutes,
         total,
         training.step_times(run.metrics),
-        tables.tool_agents(run.results),
+        tables.executors(run.results),
         tables.pairs(run.results.record("protocol")),
         tables.pairs(run.env),
         config,

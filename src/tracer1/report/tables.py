@@ -92,8 +92,8 @@ def headline(results: Record) -> Table:
     agents = [(stage_label(name), style_of(name), record, "") for name, record in stages(results)]
     if reactive := results.record("reactive"):
         agents.append(("Reactive", "reference", reactive, "plans one step only, T = 1"))
-    for name, record in results.named("null_agents").items():
-        agents.append((words(name).capitalize(), "reference", record, "null agent"))
+    for name, record in results.named("baselines").items():
+        agents.append((words(name).capitalize(), "reference", record, "baseline"))
     rows = [
         Row(
             label,
@@ -206,7 +206,7 @@ def _difference(e: Estimate, reach: float, shares: bool) -> Bar:
     return Bar(text, place(e.value), left, round(right - left, 2), f"{number(e.low)} to {number(e.high)}", count, 50.0)
 
 
-# ---- tasks, depth, tool agents ---------------------------------------------------------------------------------------
+# ---- tasks, depth, executors ---------------------------------------------------------------------------------------
 
 
 def task_rows(results: Record) -> tuple[tuple[tuple[str, str], ...], tuple[TaskRow, ...]]:
@@ -297,11 +297,11 @@ def _by_place(found: Sequence[tuple[str, Sequence[Estimate | None]]]) -> Table:
     return Table(tuple(stage_label(name) for name, _ in found), tuple(rows))
 
 
-def tool_agents(results: Record) -> tuple[Row, ...]:
-    """How often each tool agent hits the oracle's target."""
+def executors(results: Record) -> tuple[Row, ...]:
+    """How often each executor hits the expert's target."""
     return tuple(
         Row(name, "reference", (share_bar(agent.estimate("hit_rate")),))
-        for name, agent in results.named("tool_agents").items()
+        for name, agent in results.named("executors").items()
     )
 
 

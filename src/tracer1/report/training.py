@@ -39,7 +39,7 @@ class Length:
 _HEALTH = (  # key, title, what it is, whether it is a share
     ("kl", "KL to the reference", "How far the policy has moved from its start.", False),
     ("entropy", "Entropy", "Of the next token, in nats: how much is still open.", False),
-    ("zero_signal_groups", "Groups without signal", "All rewards equal: no gradient from them.", True),
+    ("zero_variance_groups", "Groups without signal", "All rewards equal: no gradient from them.", True),
     ("clip_share", "Clipped share", "Tokens whose update the clip cut.", True),
     ("grad_norm", "Gradient norm", "Before clipping.", False),
     ("completion_tokens", "Completion length", "Mean, in tokens.", False),
@@ -84,7 +84,7 @@ def _stage_summary(lines: Sequence[Record], reward: Series) -> str:
     unscored = sum(line.number("unscored") or 0 for line in lines)
     if any(line.number("unscored") is not None for line in lines):
         said.append(f"{unscored:,.0f} samples unscored")
-    refilled = sum(line.number("refilled_groups") or 0 for line in lines)
+    refilled = sum(line.number("resampled_groups") or 0 for line in lines)
     if refilled:
         said.append(f"{refilled:,.0f} groups without signal replaced by fresh prompts")
     return " · ".join(s for s in said if s)

@@ -2,7 +2,7 @@
 
     R = (1 - lambda_fmt) r + lambda_fmt R_fmt,   r = 1[GUI step] r_coord + 1[tool step] r_ans
 
-The first predicted step is given to a frozen tool agent, injected as ``act``, and what comes of it is compared with
+The first predicted step is given to a frozen executor, injected as ``act``, and what comes of it is compared with
 the recorded action. A step that the agent cannot follow earns 0; an agent that fails leaves the sample unscored.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tracer1.actions import RADIUS, is_tool, same_action
-from tracer1.errors import DataError, InstructionError, ToolAgentError
+from tracer1.errors import DataError, ExecutorError, InstructionError
 from tracer1.plan.text import parse_plan
 from tracer1.rewards.terms import format_ratio
 from tracer1.types import Action, Reference, Score, Step
@@ -48,13 +48,13 @@ ANSWER_MATCHES: Mapping[str, Callable[[str, str], bool]] = {"exact": exact_answe
 def score_grounded(
     completion: str, reference: Reference, act: Callable[[Step], Action], profile: GroundedProfile = PAPER
 ) -> Score:
-    """The stage 2 reward of a completion: ``act`` (the tool agent) carries out its first step.
+    """The stage 2 reward of a completion: ``act`` (the executor) carries out its first step.
 
     A GUI step is compared by ``actions.same_action``. For a tool step ``act`` returns the call with the tool's output
     as ``content``; it is compared with the recorded observation (else the recorded action's content).
     Terms: ``format`` and ``accuracy`` make the total by their weights; ``coordinate`` or ``answer``, by the kind of
     the recorded step, is the accuracy under its own name; ``no_plan`` and ``no_target`` are 1 where no step could be
-    read or the agent could not follow it (accuracy 0). When ``act`` raises ToolAgentError the score is None, with the
+    read or the agent could not follow it (accuracy 0). When ``act`` raises ExecutorError the score is None, with the
     reason. Raises DataError when the reference holds no action to compare with, and whatever else ``act`` raises.
     """
     recorded = reference.action
@@ -74,7 +74,7 @@ def score_grounded(
             action = act(parsed.plan.steps[0])
         except InstructionError:
             no_target = True
-        except ToolAgentError as error:
+        except ExecutorError as error:
             return Score(None, ratio, None, {"format": ratio}, weights, unscored=str(error))
         else:
             hit = _hit(action, recorded, reference, profile)

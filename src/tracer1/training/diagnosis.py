@@ -1,7 +1,7 @@
 """Why groups teach nothing, and what plans look like beside the recordings: from the records of rollouts alone.
 
 GRPO learns from a group (the completions of one prompt) only when its rewards differ. A group whose rewards are all
-equal is *silent*; its reason is the first of REASONS that holds of all its samples.
+equal has *zero variance*; its reason is the first of REASONS that holds of all its samples.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REASONS: Mapping[str, tuple[str, Callable[[Record], bool]]] = {
     "unscored": ("could not be scored", lambda line: line.get("overall") is None),
     "all_right": ("all right", lambda line: (line.get("accuracy") or 0.0) >= 1 - EQUAL),
     "no_plan": ("did not parse", _unreadable),
-    "no_target": ("all named no target that the tool agent could find", _term("no_target", lambda v: v == 1)),
+    "no_target": ("all named no target that the executor could find", _term("no_target", lambda v: v == 1)),
     "wrong_target": ("all missed the target", _term("coordinate", lambda v: v == 0)),
     "wrong_answer": ("all got a wrong answer from the tool", _term("answer", lambda v: v == 0)),
     "wrong_type": ("all wrong at the action type", _term("alignment", lambda v: v == 0)),
@@ -47,20 +47,20 @@ REASONS: Mapping[str, tuple[str, Callable[[Record], bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """How many groups there were, the silent ones by reason (most frequent first), and a sample of the worst reason."""
+    """How many groups there were, those of zero variance by reason (most frequent first), and a sample of the first."""
 
     groups: int
     reasons: Mapping[str, int]
     first_bad: Record | None = None  # of the most frequent reason that is not "all right"
 
     @property
-    def silent(self) -> int:
+    def zero_variance(self) -> int:
         """Groups without signal."""
         return sum(self.reasons.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Counts for ``metrics.jsonl``: groups, silent ones, and these by reason."""
-        return {"groups": self.groups, "silent": self.silent, "reasons": dict(self.reasons)}
+        """Counts for ``metrics.jsonl``: groups, those of zero variance, and these by reason."""
+        return {"groups": self.groups, "zero_variance": self.zero_variance, "reasons": dict(self.reasons)}
 
     def __str__(self) -> str:
         """One line: "62 % of 50 groups carry no signal: 41 % all wrong at the action type, ...; first bad sample"."""
@@ -69,7 +69,7 @@ class Diagnosis:
         said = [
             f"{count / self.groups:.0%} {REASONS[name][0]}".replace("%", " %") for name, count in self.reasons.items()
         ]
-        line = f"{self.silent / self.groups:.0%} of {self.groups} groups carry no signal".replace("%", " %")
+        line = f"{self.zero_variance / self.groups:.0%} of {self.groups} groups carry no signal".replace("%", " %")
         line += f": {', '.join(said)}" if said else ""
         return line + (f"; first bad sample: {_told(self.first_bad)}" if self.first_bad is not None else "")
 
@@ -88,7 +88,7 @@ def diagnose_groups(groups: Iterable[Sequence[Record]]) -> Diagnosis:
     count, reasons, first = 0, Counter[str](), dict[str, Record]()
     for group in groups:
         count += 1
-        reason = why_silent(group)
+        reason = why_zero_variance(group)
         if reason is not None:
             reasons[reason] += 1
             first.setdefault(reason, group[0])
@@ -97,7 +97,7 @@ def diagnose_groups(groups: Iterable[Sequence[Record]]) -> Diagnosis:
     return Diagnosis(count, ordered, first[worst] if worst is not None else None)
 
 
-def why_silent(group: Sequence[Record]) -> str | None:
+def why_zero_variance(group: Sequence[Record]) -> str | None:
     """The name of the reason why a group's rewards are all equal; None when they are not."""
     scored = [line for line in group if line.get("overall") is not None]
     rewards = [line["overall"] for line in scored]

@@ -34,7 +34,7 @@ MEMORY_STEPS = 20
 QUIET_STEPS = 10  # between two warnings of one kind
 
 
-class Voice:
+class RateLimitedWarnings:
     """Warnings that are not repeated at every step: one kind at most once in QUIET_STEPS."""
 
     def __init__(self, say: Say = logger.warning) -> None:
@@ -51,7 +51,7 @@ class Voice:
 # ---- the image is seen -----------------------------------------------------------------------------------------------
 
 
-def blind(stage: str, moved: float, rows: int) -> str | None:
+def image_canary_warning(stage: str, moved: float, rows: int) -> str | None:
     """What to say when log-probabilities moved by at most ``moved`` nats as screenshots were swapped; None if enough.
 
     ``moved`` is the largest absolute difference over the tokens of ``rows`` recorded plans; CANARY is the threshold.
@@ -229,14 +229,14 @@ class Watchdog:
                 patience = 2 * waited
                 self.say(
                     f"no progress for {_duration(waited)}: the run waits for {activity}; if that is too long, see what "
-                    "it hangs on (a tool agent, a server, the disk), stop it and start it again: it resumes"
+                    "it hangs on (an executor, a server, the disk), stop it and start it again: it resumes"
                 )
 
 
 def watched(scorer: Scorer, watchdog: Watchdog) -> Scorer:
     """The scorer, telling the watchdog of every sample that it is given."""
-    agent = getattr(getattr(scorer, "tool_agent", None), "name", None)
-    by = f" with tool agent {agent!r}" if agent else ""
+    agent = getattr(getattr(scorer, "executor", None), "name", None)
+    by = f" with executor {agent!r}" if agent else ""
 
     def score(completion: str, row: dict[str, Any]) -> Score:
         watchdog.now(f"the score of a sample of {row.get('episode_id')}#{row.get('step')}{by}")

@@ -90,7 +90,7 @@ def batch_of(
     return batch
 
 
-class SamplerEar:
+class SamplerLogProbs:
     """The sampler's log-probabilities of what it sampled, overheard at the model's own passes while it generates.
 
     Of the first ``n`` samples, which are one group; at the temperature, before top-p and suppressed tokens, which the

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from tracer1.config.settings import Config
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import windows_store
-from tracer1.executors.registry import make_tool_agent
+from tracer1.executors.registry import make_executor
 from tracer1.plan.windows import reference_from_json
 from tracer1.rewards.grounded import GroundedProfile, score_grounded
 from tracer1.rewards.trajectory import TrajectoryProfile, score_trajectory
-from tracer1.types import Action, Observation, Reference, Score, Step, ToolAgent
+from tracer1.types import Action, Executor, Observation, Reference, Score, Step
 
 
 class Scorer(Protocol):
@@ -33,17 +33,17 @@ class TrajectoryScorer:
 
 
 class GroundedScorer:
-    """Stage 2: the frozen tool agent does the first predicted step on the recorded screen (Eq. 4-5)."""
+    """Stage 2: the frozen executor does the first predicted step on the recorded screen (Eq. 4-5)."""
 
-    def __init__(self, profile: GroundedProfile, tool_agent: ToolAgent, store: EpisodeStore) -> None:
-        self.profile, self.tool_agent, self.store = profile, tool_agent, store
+    def __init__(self, profile: GroundedProfile, executor: Executor, store: EpisodeStore) -> None:
+        self.profile, self.executor, self.store = profile, executor, store
 
     def __call__(self, completion: str, row: dict[str, Any]) -> Score:
         reference = recorded(row)
         observation = recorded_observation(row["images"], reference, self.store)
 
         def act(step: Step) -> Action:
-            return self.tool_agent.act(step.instruction, observation)
+            return self.executor.act(step.instruction, observation)
 
         return score_grounded(completion, reference, act, self.profile)
 
@@ -54,7 +54,7 @@ def recorded(row: dict[str, Any]) -> Reference:
 
 
 def recorded_observation(images: Sequence[str], reference: Reference, store: EpisodeStore) -> Observation:
-    """What a tool agent is shown of a recorded step. ``size`` is not kept in a window (0, 0): points are fractions."""
+    """What an executor is shown of a recorded step. ``size`` is not kept in a window (0, 0): points are fractions."""
     elements = store.load_elements(reference.elements) if reference.elements else None
     return Observation(images[-1] if images else None, (0, 0), elements, reference.observation)
 
@@ -81,9 +81,9 @@ def text_of(completion: Any) -> str:
 
 
 def make_scorer(config: Config, name: str, windows: str | None = None) -> Scorer:
-    """The stage's reward with the configured profile, constants and tool agent, for the rows of ``windows`` (data.train
-    if None), whose store holds what the tool agent is shown."""
+    """The stage's reward with the configured profile, constants and executor, for the rows of ``windows`` (data.train
+    if None), whose store holds what the executor is shown."""
     if name == "stage1":
         return TrajectoryScorer(config.reward.trajectory_profile())
-    agent = make_tool_agent(config.tool_agent.name, **config.tool_agent.options)
+    agent = make_executor(config.executor.name, **config.executor.options)
     return GroundedScorer(config.reward.grounded_profile(), agent, windows_store(windows or config.data.train))

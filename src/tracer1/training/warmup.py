@@ -23,7 +23,7 @@ from tracer1.config.settings import WarmupSettings
 from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import open_image
 from tracer1.training.records import forget_after
-from tracer1.training.warmup_data import Example, Telling, WarmupSource
+from tracer1.training.warmup_data import Example, Phrasing, WarmupSource
 
 IGNORED = -100
 STATE = "warmup_state.pt"
@@ -97,8 +97,8 @@ def batches(
     source: WarmupSource, settings: WarmupSettings, seed: int, first_step: int
 ) -> Iterator[tuple[int, list[Example]]]:
     """(step, examples) from ``first_step`` on; the drill first, then windows with a share of drill mixed in."""
-    far = Telling(settings.augment, settings.loose, settings.continuation, settings.horizon, settings.history)
-    near = Telling(1.0, settings.loose, 0.0, 1, min(1, settings.history))
+    far = Phrasing(settings.augment, settings.vague, settings.continuation, settings.horizon, settings.history)
+    near = Phrasing(1.0, settings.vague, 0.0, 1, min(1, settings.history))
     for step in range(first_step, settings.drill_steps + settings.steps):
         rng = random.Random(f"{seed}/{step}")
         if step < settings.drill_steps:

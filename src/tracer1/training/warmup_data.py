@@ -6,8 +6,8 @@ Three changes to a recorded window make the base what the paper's starting model
 
 - *augmentation*: strings that the plan copies from the goal are replaced, everywhere at once, by strings never seen, so
   that copying is learnt and not a list of names;
-- *loose speech*: with probability ``loose`` a step names only the kind of its target ("click the field"), as one does
-  who does not know what the tool agent can find. Stage 2 teaches grounding;
+- *vague speech*: with probability ``vague`` a step names only the kind of its target ("click the field"), as one does
+  who does not know what the executor can find. Stage 2 teaches grounding;
 - *short sight*: after each step the plan goes on with probability ``continuation``. Stage 1 teaches foresight.
 """
 
@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tracer1.executors.instruction import Instruction, loosen, parse_instruction, render_instruction
+from tracer1.executors.instruction import Instruction, drop_target_name, parse_instruction, render_instruction
 from tracer1.plan.prompt import PromptSpec
 from tracer1.plan.text import render_plan
 from tracer1.types import Episode, HistoryStep, Message, Plan, Step
@@ -29,11 +29,11 @@ COMMON_SHARE = 0.5  # a string in more than this share of a task's episodes belo
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Phrasing:
     """How a window is re-told (see the module)."""
 
     augment: float
-    loose: float
+    vague: float
     continuation: float
     horizon: int
     history: int
@@ -113,11 +113,11 @@ def invented(like: str, rng: random.Random) -> str:
     return re.sub(r"[A-Za-z]+|\d+", run, like)
 
 
-def retell(
+def rephrase(
     episode: Episode,
     copied: Sequence[str],
     t: int,
-    telling: Telling,
+    telling: Phrasing,
     prompt: PromptSpec,
     root: str | None,
     rng: random.Random,
@@ -139,7 +139,7 @@ def retell(
             name=swaps.get(parsed.name, parsed.name) if parsed.name else parsed.name,
             content=swaps.get(parsed.content, parsed.content) if parsed.content else parsed.content,
         )
-        return render_instruction(loosen(parsed) if rng.random() < telling.loose else parsed)
+        return render_instruction(drop_target_name(parsed) if rng.random() < telling.vague else parsed)
 
     past = episode.steps[max(0, t - telling.history) : t]
     history = [HistoryStep(s.abstraction, s.action.action_type, tell(s.instruction)) for s in past]
@@ -183,14 +183,14 @@ class WarmupSource:
         self.tasks = sorted(self.by_task)
         self.copying_tasks = sorted(t for t, steps in self.copying.items() if steps)
 
-    def draw(self, rng: random.Random, telling: Telling, *, copying: bool = False, text_only: bool = False) -> Example:
+    def draw(self, rng: random.Random, telling: Phrasing, *, copying: bool = False, text_only: bool = False) -> Example:
         """An example; ``copying``: only of a step that copies from the goal, ``text_only``: without the screenshot."""
         if copying:
             episode, copied, t = rng.choice(self.copying[rng.choice(self.copying_tasks)])
         else:
             episode, copied = rng.choice(self.by_task[rng.choice(self.tasks)])
             t = rng.randrange(len(episode.steps))
-        return retell(episode, copied, t, telling, self.prompt, None if text_only else self.root, rng)
+        return rephrase(episode, copied, t, telling, self.prompt, None if text_only else self.root, rng)
 
     def templates(self) -> list[str]:
         """One text per episode, its prompts and plans without the copied strings: whence the tokenizer's words."""
@@ -199,9 +199,9 @@ class WarmupSource:
         for pairs in self.by_task.values():
             for episode, copied in pairs:
                 text = ""
-                for t, loose in ((0, 0.0), (len(episode.steps) - 1, 1.0)):
-                    telling = Telling(0.0, loose, 1.0, len(episode.steps), len(episode.steps))
-                    example = retell(episode, (), t, telling, self.prompt, None, rng)
+                for t, vague in ((0, 0.0), (len(episode.steps) - 1, 1.0)):
+                    telling = Phrasing(0.0, vague, 1.0, len(episode.steps), len(episode.steps))
+                    example = rephrase(episode, (), t, telling, self.prompt, None, rng)
                     text += "\n".join(
                         [*(p["text"] for m in example.messages for p in m["content"]), example.completion, ""]
                     )

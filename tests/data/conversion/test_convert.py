@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from tracer1.data.conversion.batches import Batches
 from tracer1.data.conversion.convert import convert, convert_settings, read_conversion
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord
 from tracer1.data.corpora import registry as corpora
 from tracer1.data.images import Image, read_image_file
 from tracer1.data.inspection.inspect import inspect_path
@@ -57,7 +57,7 @@ class Toy:
         notes = tuple(Note("dropped", "unknown action", record.where, a) for a in actions if a == "fly")
         kept = [a for a in actions if a != "fly"]
         if name == "odd":
-            raise Unusable(Note("dropped", "odd", record.where))
+            raise UnusableRecord(Note("dropped", "odd", record.where))
         shown = record.images["screen.png"]
         steps = tuple(
             EpisodeStep("screen.png", shown.size, "", f"{a}", Action(a), status="done" if last else "not done")
@@ -79,8 +79,11 @@ class _Pictures(dict[str, Image]):
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(corpora.CORPORA, "toy", f"{__name__}:Toy")
     monkeypatch.setattr("tracer1.data.corpora.registry.import_module", lambda name: __import__("sys").modules[name])
-    monkeypatch.setattr(corpora, "ERRATA", tmp_path)
-    (tmp_path / "toy.json").write_text(json.dumps({"version": "7", "rows": [{"episode_id": "bad", "reason": "shown"}]}))
+    monkeypatch.setattr(corpora, "HERE", tmp_path)
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "errata.json").write_text(
+        json.dumps({"version": "7", "rows": [{"episode_id": "bad", "reason": "shown"}]})
+    )
     monkeypatch.setattr(Toy, "converted", 0)
     monkeypatch.setattr(Toy, "dies_at", None)
     folder = tmp_path / "raw"

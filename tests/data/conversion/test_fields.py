@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tracer1.coordinates import mille
-from tracer1.data.conversion.corpus import Note, Unusable
+from tracer1.coordinates import per_mille
+from tracer1.data.conversion.corpus import Note, UnusableRecord
 from tracer1.data.conversion.fields import (
     Draft,
     Pictures,
@@ -58,13 +58,13 @@ def test_numbers_that_do_not_rise() -> None:
 )
 def test_places_on_and_beside_the_screen(x: int, y: int, expected: Point, moved: int) -> None:
     notes: list[Note] = []
-    assert on_screen(x, y, mille(), "here", notes) == expected
+    assert on_screen(x, y, per_mille(), "here", notes) == expected
     assert [note.kind for note in notes] == ["changed"] * moved
 
 
 @pytest.mark.parametrize(("x", "y"), [(1.051, 0), (0, -0.051), (None, 0), ("0", 0), (True, 0), (math.inf, 0)])
 def test_no_places(x: object, y: object) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableRecord):
         on_screen(x, y, FRACTION, "here", [])
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import ConvertSettings, Note, Record, Unusable
+from tracer1.data.conversion.corpus import ConvertSettings, Note, Record, UnusableRecord
 from tracer1.data.corpora.agentnet import corpus as module
 from tracer1.data.corpora.agentnet.code import Coded, read_code
 from tracer1.errors import DataError
@@ -362,7 +362,7 @@ def test_each_form_of_code(lines: list[str], expected: list[Action], noted: list
     ids=lambda value: value[:40],
 )
 def test_code_that_cannot_be_read(line: str, reason: str) -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableRecord) as caught:
         read_code(line, "here", [])
     assert [(note.kind, note.reason) for note in caught.value.notes] == [("damaged", reason)]
 
@@ -394,7 +394,7 @@ def test_texts_come_through(episodes: dict[str, Episode], made: dict[str, Any]) 
 
 def test_own_types_are_kept_or_left_out(raw: Path, episodes: dict[str, Episode], tmp_path: Path) -> None:
     assert list(actions(episodes["own-types"])) == ["triple_click", "middle_click", "hover", "finished"]
-    made = convert("agentnet", raw, tmp_path / "out", ConvertSettings(beyond="drop"))
+    made = convert("agentnet", raw, tmp_path / "out", ConvertSettings(extra_actions="drop"))
     check_whole(tmp_path / "out", tmp_path / "windows.parquet")
     assert list(actions(by_id(tmp_path / "out")[fixture.task_id("own-types")])) == ["finished"]
     dropped = reasons(made, "dropped")

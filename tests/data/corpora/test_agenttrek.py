@@ -211,7 +211,7 @@ def test_a_reply_without_an_action_is_dropped_and_told(tmp_path: Path, said: str
 
 def test_actions_beyond_ui_tars_are_dropped_when_asked(tmp_path: Path) -> None:
     rows = trajectory("A", "hover('12')", "go_back()", "click('12')")
-    found = one(tmp_path, rows, ConvertSettings(beyond="drop"))
+    found = one(tmp_path, rows, ConvertSettings(extra_actions="drop"))
     assert [step.action.action_type for step in found.episode.steps] == ["click"]
     assert [note.reason for note in found.notes] == ["beyond UI-TARS: hover", "beyond UI-TARS: go_back"]
 

@@ -13,7 +13,7 @@ from corpora import androidcontrol as fixture
 
 from tracer1.coordinates import inside
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, Unusable
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, UnusableRecord
 from tracer1.data.corpora.androidcontrol import screen as screens
 from tracer1.data.corpora.androidcontrol.corpus import AndroidControl
 from tracer1.data.inspection.inspect import inspect_path
@@ -286,7 +286,7 @@ def test_other_split_files_make_another_conversion(raw: Path, tmp_path: Path) ->
     ],
 )
 def test_records_of_which_there_is_no_episode(one: Make, changed: dict[str, Any], reason: str) -> None:
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(UnusableRecord, match=reason):
         one(3, **changed)
 
 

@@ -187,7 +187,7 @@ def test_given_up_with_the_annotators_words(episodes: dict[str, Episode]) -> Non
 
 
 def test_own_types_can_be_left_out(raw: Path, tmp_path: Path) -> None:
-    made = convert("gui-odyssey", raw, tmp_path / "out", ConvertSettings(beyond="drop"))
+    made = convert("gui-odyssey", raw, tmp_path / "out", ConvertSettings(extra_actions="drop"))
     check_whole(tmp_path / "out", tmp_path / "windows.parquet")
     left = by_id(tmp_path / "out")
     assert list(actions(left["1002"])) == ["press_home", "press_back", "press_home", "finished"]

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from tracer1.coordinates import inside
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, Unusable
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, UnusableRecord
 from tracer1.data.corpora.mind2web import page as web_page
 from tracer1.data.corpora.mind2web.corpus import Mind2Web, Task
 from tracer1.data.images import Image, read_image
@@ -91,7 +91,7 @@ def test_what_was_done_is_told_by_original_op(rows: dict[str, Rows]) -> None:
 
 
 def test_what_ui_tars_has_no_name_for_may_be_dropped_and_is_told_in_what_comes_next(rows: dict[str, Rows]) -> None:
-    converted = made(rows["plan"], ConvertSettings(beyond="drop"))
+    converted = made(rows["plan"], ConvertSettings(extra_actions="drop"))
     steps = converted.episode.steps
     assert [step.action.action_type for step in steps] == ["click", "type", "hotkey"]
     assert reasons(converted) == ["no equivalent: hover", "no equivalent: select"]
@@ -294,11 +294,11 @@ def test_a_missing_row_is_counted_and_told_before_the_next(rows: dict[str, Rows]
 def test_rows_met_again_and_rows_without_a_number(rows: dict[str, Rows]) -> None:
     row = rows["repeated"][0]
     assert reasons(made([row, row])) == ["action met again"]
-    with pytest.raises(Unusable, match="no readable row"):
+    with pytest.raises(UnusableRecord, match="no readable row"):
         made([{**row, "target_action_index": text} for text in ("one", "-1", None, "9" * 5000)])
-    with pytest.raises(Unusable, match="no usable confirmed_task"):
+    with pytest.raises(UnusableRecord, match="no usable confirmed_task"):
         one(row, confirmed_task=None)
-    with pytest.raises(Unusable, match="no goal"):
+    with pytest.raises(UnusableRecord, match="no goal"):
         one(row, confirmed_task=" ")
 
 

@@ -12,9 +12,9 @@ from corpora import mm_traj as raw_mm_traj
 from corpora.mm_traj import CUPS, IN_RECORD, IN_TEXT, NO_CODE, SHELF, Row, code, error, output, picture, row
 
 from tracer1.actions import action_to_json
-from tracer1.data.conversion.calls import NoCode
+from tracer1.data.conversion.calls import UnparsableCode
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Record, Unusable
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Record, UnusableRecord
 from tracer1.data.corpora.mm_traj.corpus import MMTraj
 from tracer1.data.corpora.mm_traj.turns import TOOLS, instruction, read_call, read_code, read_task, read_thought
 from tracer1.data.inspection.inspect import inspect_path
@@ -174,10 +174,10 @@ def test_odd_code_is_parsed_without_a_warning(recwarn: pytest.WarningsRecorder) 
 
 @pytest.mark.parametrize("source", ["-" * 10_000 + "1", "(" * 300, "a" + ".a" * 20_000, "x" * 200_000])
 def test_code_too_deep_is_damaged(tmp_path: Path, source: str) -> None:
-    with pytest.raises(NoCode) as raised:
+    with pytest.raises(UnparsableCode) as raised:
         read_call(source)
     assert raised.value.damaged
-    with pytest.raises(Unusable, match=r"a\.json row 0: conversations\[2\]: code that cannot be parsed"):
+    with pytest.raises(UnusableRecord, match=r"a\.json row 0: conversations\[2\]: code that cannot be parsed"):
         one(tmp_path, row("a", "Task: Deep.", code("", source)))
 
 
@@ -318,7 +318,7 @@ def test_pictures_that_are_missing_are_labelled_or_cost_the_episode(tmp_path: Pa
     kept = one(tmp_path, record)
     assert kept.episode.labels["files_missing"] == 2
     assert [note.detail for note in kept.notes] == ["a.jpg", "b.jpg"]
-    with pytest.raises(Unusable, match=r"picture not at hand: a\.jpg") as raised:
+    with pytest.raises(UnusableRecord, match=r"picture not at hand: a\.jpg") as raised:
         one(tmp_path, record, ConvertSettings(unseen="drop"))
     assert raised.value.notes[-1].kind == "dropped"
 
@@ -346,7 +346,7 @@ def test_no_file_outside_of_the_folder_is_read(tmp_path: Path, name: str) -> Non
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
-    with pytest.raises(Unusable) as raised:
+    with pytest.raises(UnusableRecord) as raised:
         one(tmp_path, row("a", "Task: Look.", code("", "final_answer(1)")) | change)
     note = raised.value.notes[-1]
     assert (note.kind, note.reason) == ("filtered" if "correct" in change else "damaged", reason)

@@ -88,7 +88,7 @@ def test_killed_ten_times_it_ends_in_the_same_bytes(name: str, steps: int, worke
     raw, whole, out = (tmp_path / place for place in ("raw", "whole", "out"))
     MAKERS[name](raw, steps)
     convert(name, raw, whole, ConvertSettings(images="copy"), describe=describer("rules"))
-    command = [sys.executable, "-c", "from tracer1.cli import main; main()", "data", "convert", name, "--raw", raw]
+    command = [sys.executable, "-c", "from tracer1.cli.main import main; main()", "data", "convert", name, "--raw", raw]
     command += ["--out", out, "--workers", str(workers), "images=copy"]
     rng = random.Random(workers)
     kills = 0

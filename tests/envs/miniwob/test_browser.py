@@ -12,15 +12,15 @@ from live_browser import Live
 from PIL import Image
 
 from tracer1.envs.miniwob.browser import Browser, MiniWobEnv, find_browser, task_names
-from tracer1.envs.miniwob.oracles import demonstrate, oracle_for
+from tracer1.envs.miniwob.experts import demonstrate, expert_for
 from tracer1.errors import ActionError, EnvironmentFailure, SetupError, UsageError
-from tracer1.executors.dom import DomToolAgent
+from tracer1.executors.dom import DomExecutor
 from tracer1.types import Action, Frame, Observation, Point, Transition
 
 
 async def follow(env: MiniWobEnv, observation: Observation, *instructions: str) -> Transition:
     """Do what is said, step by step; the last step's transition."""
-    agent = DomToolAgent()
+    agent = DomExecutor()
     for instruction in instructions:
         transition = await env.step(agent.act(instruction, observation))
         observation = transition.observation
@@ -32,7 +32,7 @@ def test_the_seed_decides_the_episode(live: Live, task: str) -> None:
     async def play() -> None:
         used, fresh = await live.browser.new_page(), await live.browser.new_page()
         first = await used.reset(task, 3)
-        await demonstrate(used, oracle_for(task), task, 4)  # leaves focus, text and checked boxes behind
+        await demonstrate(used, expert_for(task), task, 4)  # leaves focus, text and checked boxes behind
         assert await used.reset(task, 3) == first
         assert await fresh.reset(task, 3) == first
         assert (await fresh.reset(task, 5))[1].screenshot != first[1].screenshot
@@ -119,7 +119,7 @@ def test_finished_ends_the_episode_without_reward(live: Live) -> None:
 def test_each_page_has_a_clipboard_of_its_own(live: Live) -> None:
     async def play(seed: int) -> float:
         env = await live.browser.new_page()
-        reward = (await demonstrate(env, oracle_for("copy-paste"), "copy-paste", seed)).reward
+        reward = (await demonstrate(env, expert_for("copy-paste"), "copy-paste", seed)).reward
         await env.close()
         return reward
 
@@ -167,7 +167,7 @@ def test_points_of_any_frame_and_beyond_the_edge(live: Live) -> None:
     async def play() -> list[bool]:
         env = await live.browser.new_page()
         focused = []
-        for point in (Point(500, 300, Frame("mille", 1000, 1000)), Point(80, 63, Frame("pixels", 160, 210))):
+        for point in (Point(500, 300, Frame("per_mille", 1000, 1000)), Point(80, 63, Frame("pixels", 160, 210))):
             await env.reset("enter-text", 0)
             seen = (await env.step(Action("click", point=point))).observation
             focused.append(any(e.focused for e in seen.elements or ()))

@@ -34,7 +34,7 @@ SETTINGS = StageSettings(
     steps=2,
     lr=1e-2,
     prompts_per_batch=4,
-    rollouts=3,
+    group_size=3,
     updates_per_batch=1,
     micro_batch=12,
     max_completion_tokens=8,
@@ -220,17 +220,17 @@ def test_a_line_of_metrics_is_of_all_updates_on_a_batch(train: Callable[..., Any
 
 
 def test_silent_groups_are_replaced(nano: Nano, rows: Dataset, tmp_path: Path) -> None:
-    silent = rows[0]["reference"]
+    zero_variance = rows[0]["reference"]
 
     def scorer(completion: str, row: dict[str, Any]) -> Score:
-        return Score(1.0, 1.0, 1.0) if row["reference"] == silent else variety(completion, row)
+        return Score(1.0, 1.0, 1.0) if row["reference"] == zero_variance else variety(completion, row)
 
-    trainer = trainer_for(nano, rows, tmp_path, scorer, skip_solved=True)
+    trainer = trainer_for(nano, rows, tmp_path, scorer, resample_zero_variance=True)
     batch = [dict(rows[i]) for i in (1, 0, 2, 0) for _ in range(3)]
     output = trainer._generate_and_score_completions(batch)
-    assert trainer.refill_counts == (2, 2)
+    assert trainer.resample_counts == (2, 2)
     drawn = trainer._rows
-    assert silent not in [row["reference"] for row in drawn]
+    assert zero_variance not in [row["reference"] for row in drawn]
     assert drawn[:3] == batch[:3]
     assert drawn[6:9] == batch[6:9]
     assert drawn[3:6] == [drawn[3]] * 3
@@ -255,24 +255,26 @@ def test_silent_groups_are_replaced(nano: Nano, rows: Dataset, tmp_path: Path) -
 
 
 def test_silent_groups_are_kept_where_the_setting_says_so(nano: Nano, rows: Dataset, tmp_path: Path) -> None:
-    trainer = trainer_for(nano, rows, tmp_path, lambda completion, row: Score(1.0, 1.0, 1.0), skip_solved=False)
+    trainer = trainer_for(
+        nano, rows, tmp_path, lambda completion, row: Score(1.0, 1.0, 1.0), resample_zero_variance=False
+    )
     batch = [dict(rows[i]) for i in (0, 1, 2, 3) for _ in range(3)]
     output = trainer._generate_and_score_completions(batch)
-    assert trainer.refill_counts == (0, 0)
+    assert trainer.resample_counts == (0, 0)
     assert trainer._rows == batch
     assert output["advantages"].abs().max() == 0.0
 
 
 def test_the_share_of_silent_groups_is_told(train: Callable[..., Any], tmp_path: Path) -> None:
-    train(tmp_path, lambda completion, row: Score(0.5, 1.0, 0.5), steps=1, skip_solved=True)
+    train(tmp_path, lambda completion, row: Score(0.5, 1.0, 0.5), steps=1, resample_zero_variance=True)
     row = lines(tmp_path / "metrics.jsonl")[0]
-    assert (row["zero_signal_groups"], row["silent_groups_first"], row["refilled_groups"]) == (1.0, 4, 4)
+    assert (row["zero_variance_groups"], row["zero_variance_first"], row["resampled_groups"]) == (1.0, 4, 4)
 
 
 def test_an_unscored_sample_has_no_advantage_and_is_no_zero(train: Callable[..., Any], tmp_path: Path) -> None:
     def scorer(completion: str, row: dict[str, Any]) -> Score:
         if sum(map(ord, completion)) % 3 == 0:
-            return Score(None, 1.0, None, {"format": 1.0}, unscored="the tool agent crashed")
+            return Score(None, 1.0, None, {"format": 1.0}, unscored="the executor crashed")
         return variety(completion, row)
 
     train(tmp_path, scorer, steps=2)
@@ -281,7 +283,7 @@ def test_an_unscored_sample_has_no_advantage_and_is_no_zero(train: Callable[...,
     assert unscored
     assert len(unscored) < len(rollouts)
     for line in unscored:
-        assert (line["advantage"], line["accuracy"], line["unscored"]) == (0.0, None, "the tool agent crashed")
+        assert (line["advantage"], line["accuracy"], line["unscored"]) == (0.0, None, "the executor crashed")
     for start in range(0, len(rollouts), 3):
         scored = [line for line in rollouts[start : start + 3] if line["overall"] is not None]
         mean = statistics.mean(line["overall"] for line in scored) if scored else 0.0
@@ -297,7 +299,9 @@ def test_an_unscored_sample_has_no_advantage_and_is_no_zero(train: Callable[...,
 
 
 def test_a_run_in_which_nothing_can_be_scored_goes_on(train: Callable[..., Any], tmp_path: Path) -> None:
-    train(tmp_path, lambda completion, row: Score(None, 0.0, None, unscored="down"), steps=1, skip_solved=True)
+    train(
+        tmp_path, lambda completion, row: Score(None, 0.0, None, unscored="down"), steps=1, resample_zero_variance=True
+    )
     row = lines(tmp_path / "metrics.jsonl")[0]
     assert (row["reward"], row["unscored"]) == (None, 12)
     assert {line["advantage"] for line in lines(tmp_path / "rollouts.jsonl")} == {0.0}
@@ -335,9 +339,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
         "updates_per_batch": updates,
         "micro_batch": 12 // updates,
     }
-    changes |= {"scorer": scorer, "skip_solved": True}
+    changes |= {"scorer": scorer, "resample_zero_variance": True}
     whole = train(tmp_path / "whole", **changes)
-    assert sum(row["refilled_groups"] for row in lines(tmp_path / "whole/metrics.jsonl")) > 0
+    assert sum(row["resampled_groups"] for row in lines(tmp_path / "whole/metrics.jsonl")) > 0
     with pytest.raises(StopError):
         train(tmp_path / "cut", on_step=stop_at(saved + 1), **changes)
     assert [row["step"] for row in lines(tmp_path / "cut/metrics.jsonl")] == list(range(1, saved + 2))

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from tracer1.data.conversion.corpus import Note, Part
-from tracer1.data.conversion.statistics import Tally, episode_tally
+from tracer1.data.conversion.statistics import Statistics, episode_statistics
 from tracer1.data.store import EPISODES, episode_to_json
 from tracer1.errors import DataError, UsageError
 from tracer1.files import atomic, write_atomic
@@ -39,7 +39,7 @@ class Kept:
 
     episode_id: str
     content: str  # SHA-256 of everything but the id
-    tally: Tally
+    tally: Statistics
     line: bytes
 
 
@@ -80,18 +80,18 @@ class Batches:
     def finish(self, part: Part, episodes: int) -> None:
         write_atomic(self.folder / part.name / "done", str(episodes).encode())
 
-    def write(self, part: Part, number: int, tally: Tally, episodes: Sequence[tuple[bytes, bytes]]) -> None:
+    def write(self, part: Part, number: int, tally: Statistics, episodes: Sequence[tuple[bytes, bytes]]) -> None:
         """Keep a batch of what ``episode_lines`` made."""
         with atomic(self._path(part, number)) as handle:
             for line in (_json(tally.to_json()), *chain.from_iterable(episodes)):
                 handle.write(line)
                 handle.write(b"\n")
 
-    def read(self, part: Part) -> Iterator[tuple[Tally, Iterator[Kept]]]:
+    def read(self, part: Part) -> Iterator[tuple[Statistics, Iterator[Kept]]]:
         """The batches of a finished part, in order."""
         for path in sorted((self.folder / part.name).glob("*.jsonl")):
             with path.open("rb", buffering=BUFFER) as handle:
-                yield Tally.from_json(json.loads(next(handle))), _kept(handle)
+                yield Statistics.from_json(json.loads(next(handle))), _kept(handle)
 
     def count(self) -> int:
         """Finished batches of all parts."""
@@ -111,22 +111,22 @@ def episode_lines(episode: Episode) -> tuple[bytes, bytes]:
     line = _json(episode_to_json(episode))
     head = _json({"episode_id": episode.episode_id})[:-1]  # without the bracket
     content = hashlib.sha256(memoryview(line)[len(head) :]).hexdigest()
-    return _json([episode.episode_id, content, episode_tally(episode).to_json()]), line
+    return _json([episode.episode_id, content, episode_statistics(episode).to_json()]), line
 
 
 def _kept(lines: Iterator[bytes]) -> Iterator[Kept]:
     for about in lines:
         episode_id, content, tally = json.loads(about)
-        yield Kept(episode_id, content, Tally.from_json(tally), next(lines))
+        yield Kept(episode_id, content, Statistics.from_json(tally), next(lines))
 
 
-def merge(batches: Batches, parts: Sequence[Part], out: Path, keep_duplicates: bool, limit: int | None) -> Tally:
+def merge(batches: Batches, parts: Sequence[Part], out: Path, keep_duplicates: bool, limit: int | None) -> Statistics:
     """Write ``episodes.jsonl`` of all parts in order; returns what it holds and what was noted on the way.
 
     An episode of the same content as an earlier one is left out unless ``keep_duplicates``; one of the same id and
     other content goes by ``<id>~2``. Memory grows by some 200 bytes an episode, to compare ids and contents.
     """
-    total = Tally()
+    total = Statistics()
     seen: dict[str, int] = {}  # how often an id came
     contents: set[bytes] = set()
     written = 0

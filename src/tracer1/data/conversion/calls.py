@@ -14,7 +14,7 @@ DEPTH = 8  # of nested lists and objects in an argument
 LARGEST = 2**63  # integers that every reader of JSON can hold
 
 
-class NoCode(ValueError):
+class UnparsableCode(ValueError):
     """What does not parse. ``damaged``: nested or long beyond all that an agent writes."""
 
     def __init__(self, detail: str, damaged: bool = False) -> None:
@@ -31,18 +31,18 @@ class Bound:
 
 
 def parse_code(text: str) -> list[ast.stmt]:
-    """The statements of Python code. Raises NoCode."""
+    """The statements of Python code. Raises UnparsableCode."""
     if len(text) > LONGEST:
-        raise NoCode(f"{len(text)} characters", damaged=True)
+        raise UnparsableCode(f"{len(text)} characters", damaged=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd but code: "\d", 1if
             return ast.parse(text).body
     except (RecursionError, MemoryError) as error:
-        raise NoCode("nested too deep", damaged=True) from error
+        raise UnparsableCode("nested too deep", damaged=True) from error
     except (SyntaxError, ValueError) as error:  # ValueError: a zero byte
         deep = "too many" in str(error)  # parentheses, levels of indentation
-        raise NoCode(getattr(error, "msg", str(error)), damaged=deep) from error
+        raise UnparsableCode(getattr(error, "msg", str(error)), damaged=deep) from error
 
 
 def bind(call: ast.Call, parameters: Sequence[str]) -> Bound:

@@ -29,8 +29,8 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from tracer1.data.conversion.batches import RECORDS, Batches, episode_lines, merge
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Corpus, Note, Part, Record, Unusable
-from tracer1.data.conversion.statistics import Tally
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Corpus, Note, Part, Record, UnusableRecord
+from tracer1.data.conversion.statistics import Statistics
 from tracer1.data.corpora.registry import corpus_class, load_errata
 from tracer1.data.images import Image
 from tracer1.data.store import CONVERSION, EpisodeStore, read_conversion
@@ -201,18 +201,18 @@ def convert_part(job: Job, part: Part, tell: Callable[[], None] = lambda: None) 
 
 def _convert_batch(
     corpus: Corpus, records: Iterable[Record | Note], job: Job, errata: Mapping[str, str]
-) -> tuple[Tally, list[tuple[bytes, bytes]]]:
-    tally, lines = Tally(), list[tuple[bytes, bytes]]()
+) -> tuple[Statistics, list[tuple[bytes, bytes]]]:
+    tally, lines = Statistics(), list[tuple[bytes, bytes]]()
     for record in records:
         tally.records += 1
         try:
             if isinstance(record, Note):
-                raise Unusable(record)
+                raise UnusableRecord(record)
             converted = corpus.convert(record)
             notes = converted.notes
             _select(converted, record.where, job.settings, errata)
             lines.append(episode_lines(_keep(converted, EpisodeStore(job.out), job)))
-        except Unusable as error:
+        except UnusableRecord as error:
             notes = error.notes
         except DataError as error:
             notes = (Note("damaged", "unreadable", record.where, str(error)),)
@@ -224,14 +224,14 @@ def _convert_batch(
 
 
 def _select(converted: Converted, where: str, settings: ConvertSettings, errata: Mapping[str, str]) -> None:
-    """Raise Unusable for an episode that is not asked for, is known to be bad or has no step left."""
+    """Raise UnusableRecord for an episode that is not asked for, is known to be bad or has no step left."""
     episode = converted.episode
     if settings.split is not None and episode.split != settings.split:
-        raise Unusable(Note("filtered", "another split", where, episode.split))
+        raise UnusableRecord(Note("filtered", "another split", where, episode.split))
     if episode.episode_id in errata:
-        raise Unusable(Note("filtered", "erratum", where, f"{episode.episode_id}: {errata[episode.episode_id]}"))
+        raise UnusableRecord(Note("filtered", "erratum", where, f"{episode.episode_id}: {errata[episode.episode_id]}"))
     if not episode.steps:
-        raise Unusable(Note("dropped", "no steps", where, episode.episode_id), converted.notes)
+        raise UnusableRecord(Note("dropped", "no steps", where, episode.episode_id), converted.notes)
 
 
 def _keep(converted: Converted, store: EpisodeStore, job: Job) -> Episode:
@@ -265,7 +265,7 @@ def _keep(converted: Converted, store: EpisodeStore, job: Job) -> Episode:
 # ---- what is said of it ----------------------------------------------------------------------------------------------
 
 
-def _summary(kind: type[Corpus], settings: ConvertSettings, total: Tally) -> dict[str, Any]:
+def _summary(kind: type[Corpus], settings: ConvertSettings, total: Statistics) -> dict[str, Any]:
     counts = {table: dict(sorted(counter.items(), key=_by_number)) for table, counter in sorted(total.counts.items())}
     lengths = Counter({int(length): times for length, times in total.counts.get("steps per episode", {}).items()})
     notes = {

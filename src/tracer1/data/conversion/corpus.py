@@ -28,7 +28,7 @@ class ConvertSettings:
     limit: int | None = None  # episodes, the first ones
     strict: bool = False  # stop at the first damaged record
     terminal: bool = True  # add `finished` where the screen after the last action was recorded and no such step
-    beyond: Literal["keep", "drop"] = "keep"  # actions that UI-TARS has no name for
+    extra_actions: Literal["keep", "drop"] = "keep"  # actions that UI-TARS has no name for
     duplicates: Literal["drop", "keep"] = "drop"  # episodes of the same content
     errata: bool = True  # leave out the rows known to be bad
     abstractions: str = "rules"  # of screens, where the corpus has none: rules, none, or MODEL@URL
@@ -85,7 +85,7 @@ class Converted:
     notes: tuple[Note, ...] = ()
 
 
-class Unusable(DataError):
+class UnusableRecord(DataError):
     """A record of which no Episode can be made; what was noted of it before is kept."""
 
     def __init__(self, note: Note, before: Sequence[Note] = ()) -> None:
@@ -94,11 +94,13 @@ class Unusable(DataError):
 
 
 def read_field(record: Any, key: str, kind: type[T], where: str) -> T:
-    """``record[key]``, when it is there and of the type ``kind``; else Unusable, which names it."""
+    """``record[key]``, when it is there and of the type ``kind``; else UnusableRecord, which names it."""
     value = record.get(key) if isinstance(record, Mapping) else None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
         found = f"found {type(value).__name__}" if isinstance(record, Mapping) and key in record else "missing"
-        raise Unusable(Note("damaged", f"no usable {key}", f"{where}: {key}", f"expected {kind.__name__}, {found}"))
+        raise UnusableRecord(
+            Note("damaged", f"no usable {key}", f"{where}: {key}", f"expected {kind.__name__}, {found}")
+        )
     return value
 
 
@@ -122,5 +124,5 @@ class Corpus(Protocol):
         ...
 
     def convert(self, record: Record) -> Converted:
-        """The Episode of a record. Raises Unusable when there is none."""
+        """The Episode of a record. Raises UnusableRecord when there is none."""
         ...

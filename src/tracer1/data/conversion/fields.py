@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-from tracer1.actions import BEYOND, TERMINAL
+from tracer1.actions import EXTRA_ACTIONS, TERMINAL
 from tracer1.coordinates import convert
-from tracer1.data.conversion.corpus import ConvertSettings, Note, Unusable, read_field
+from tracer1.data.conversion.corpus import ConvertSettings, Note, UnusableRecord, read_field
 from tracer1.data.images import Image, read_image
 from tracer1.data.readers.image_sources import open_images
 from tracer1.errors import DataError
@@ -58,10 +58,10 @@ def labels(record: Any, keys: Iterable[str]) -> dict[str, str | float | bool]:
 
 
 def read_id(record: Any, key: str, where: str) -> str:
-    """An id; Unusable for one that is empty or names a path, as the files of an id are named by it."""
+    """An id; UnusableRecord for one that is empty or names a path, as the files of an id are named by it."""
     value = read_field(record, key, str, where)
     if not is_plain(value):
-        raise Unusable(Note("damaged", f"no usable {key}", f"{where}: {key}", f"{shown(value)} is no plain name"))
+        raise UnusableRecord(Note("damaged", f"no usable {key}", f"{where}: {key}", f"{shown(value)} is no plain name"))
     return value
 
 
@@ -89,15 +89,15 @@ def out_of_order(steps: Sequence[Any], key: str) -> bool:
 
 def on_screen(x: object, y: object, frame: Frame, where: str, notes: list[Note]) -> Point:
     """The place that ``frame`` gives as x, y, in fractions. One a little off the screen is moved to its edge, which is
-    noted; Unusable for what is further off or no place."""
+    noted; UnusableRecord for what is further off or no place."""
     across, down = number(x), number(y)
     if across is None or down is None:
-        raise Unusable(Note("damaged", "no usable point", where, f"x is {shown(x)}, y is {shown(y)}"))
+        raise UnusableRecord(Note("damaged", "no usable point", where, f"x is {shown(x)}, y is {shown(y)}"))
     point = convert(Point(across, down, frame), FRACTION)
     edge = Point(min(max(point.x, 0.0), 1.0), min(max(point.y, 0.0), 1.0))
     off = max(abs(point.x - edge.x), abs(point.y - edge.y))
     if off > STRAY + 1e-9:
-        raise Unusable(Note("damaged", "point off the screen", where, f"({across:g}, {down:g})"))
+        raise UnusableRecord(Note("damaged", "point off the screen", where, f"({across:g}, {down:g})"))
     if off:
         notes.append(Note("changed", "point moved to the edge of the screen", where, f"({across:g}, {down:g})"))
     return edge
@@ -142,7 +142,7 @@ class Draft:
 
 def is_wanted(action: Action, source: str, settings: ConvertSettings, where: str, notes: list[Note]) -> bool:
     """Whether an action is to be kept, which a corpus' own may not be; what is not kept is noted."""
-    if settings.beyond == "keep" or action.action_type not in BEYOND[source]:
+    if settings.extra_actions == "keep" or action.action_type not in EXTRA_ACTIONS[source]:
         return True
     notes.append(Note("dropped", f"no equivalent: {action.action_type}", where))
     return False
@@ -153,7 +153,7 @@ def finish(
 ) -> tuple[tuple[EpisodeStep, ...], dict[str, Image]]:
     """The steps with the sizes of their screens, the last one done, and the images that they name.
 
-    An end that other steps follow is left out. Unusable when a screenshot is missing or damaged.
+    An end that other steps follow is left out. UnusableRecord when a screenshot is missing or damaged.
     """
     kept: list[EpisodeStep] = []
     opened: dict[str, Image] = {}
@@ -169,7 +169,7 @@ def finish(
             try:
                 opened[name] = images[name]
             except DataError as error:
-                raise Unusable(Note("damaged", "no usable screenshot", draft.where, str(error))) from error
+                raise UnusableRecord(Note("damaged", "no usable screenshot", draft.where, str(error))) from error
         kept.append(replace(draft.step, size=opened[name].size, status="not done"))
     if kept:
         kept[-1] = replace(kept[-1], status="done")

@@ -16,7 +16,7 @@ BINS = 10
 
 
 @dataclass(slots=True)
-class Tally:
+class Statistics:
     """Counts by table, and each reason's notes as their number and the first of them."""
 
     records: int = 0  # raw trajectories read, damaged ones included
@@ -31,7 +31,7 @@ class Tally:
         written = example.encode("utf-8", "backslashreplace").decode()  # it may tell of half a character
         self._notes(note.kind, note.reason, 1, [written])
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: Statistics) -> None:
         """Add what comes after in the corpus' order."""
         self.records += other.records
         for table, counter in other.counts.items():
@@ -50,7 +50,7 @@ class Tally:
         return {"records": self.records, "counts": self.counts, "notes": self.notes}
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Tally:
+    def from_json(cls, record: Mapping[str, Any]) -> Statistics:
         counts = {table: Counter(counter) for table, counter in record["counts"].items()}
         notes = {
             kind: {reason: (count, list(first)) for reason, (count, first) in reasons.items()}
@@ -59,9 +59,9 @@ class Tally:
         return cls(record["records"], counts, notes)
 
 
-def episode_tally(episode: Episode) -> Tally:
+def episode_statistics(episode: Episode) -> Statistics:
     """What one episode adds to the counts."""
-    tally = Tally()
+    tally = Statistics()
     tally.add("platform", episode.platform)
     tally.add("split", episode.split)
     tally.add("steps per episode", str(len(episode.steps)))

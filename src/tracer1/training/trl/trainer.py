@@ -70,8 +70,8 @@ def grpo_config(
         max_steps=settings.steps * updates,
         per_device_train_batch_size=settings.micro_batch,
         gradient_accumulation_steps=max(1, settings.sequences_per_update // (settings.micro_batch * processes)),
-        generation_batch_size=settings.prompts_per_batch * settings.rollouts,
-        num_generations=settings.rollouts,
+        generation_batch_size=settings.prompts_per_batch * settings.group_size,
+        num_generations=settings.group_size,
         num_iterations=settings.epochs_per_batch,
         learning_rate=settings.lr,
         optim="adamw_torch",
@@ -136,7 +136,7 @@ class EpochSampler(RepeatSampler):  # type: ignore[misc]
 
 
 class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
-    """GRPOTrainer that refills silent groups, encodes a group's prompt once and records rollouts."""
+    """GRPOTrainer that resamples zero-variance groups, encodes a group's prompt once and records rollouts."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         stage: str,
         updates: int,
         rollouts: Path,
-        refill_rounds: int,
+        resample_rounds: int,
         share_prompts: bool,
         image_canary: str,
         watchdog: guards.Watchdog,
@@ -157,10 +157,10 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         self._buffered_inputs: list[Any] | None = None
         self.share_prompts = share_prompts and self._can_share_prompts()
         self.scorer, self.stage, self.updates = scorer, stage, updates
-        self.rollouts_file, self.refill_rounds = rollouts, refill_rounds
+        self.rollouts_file, self.resample_rounds = rollouts, resample_rounds
         self.signal = SignalMemory([kind_of(row) for row in self.train_dataset])
         self.seconds: dict[str, float] = {}
-        self.refill_counts = (0, 0)
+        self.resample_counts = (0, 0)
         self.image_canary, self.watchdog = image_canary, watchdog
         self.mismatch: guards.Mismatch | None = None  # of this step, where it was looked for
         self.written: list[Row] = []  # this step's lines of rollouts.jsonl
@@ -169,7 +169,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         self._aside: Path | None = None  # where a checkpoint is being written
 
     def look_at_images(self) -> None:
-        """The image canary (guards.blind): swap screenshots, compare log-probabilities of the recorded plans.
+        """The image canary: swap screenshots, compare log-probabilities of the recorded plans.
 
         Raises TrainingError when the model does not see them and the setting is "stop".
         """
@@ -183,7 +183,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         completions = [tokens[: self.max_completion_length] for tokens in ids]
         before, after = (self._logps_of(rows, pictures, completions) for pictures in (right, swapped))
         moved = (before - after).abs().max().item()
-        message = guards.blind(self.stage, moved, len(rows))
+        message = guards.image_canary_warning(self.stage, moved, len(rows))
         if message is None:
             logger.info("image canary, %s: swapped screenshots move log-probabilities by up to %.2g", self.stage, moved)
         elif self.image_canary == "stop":
@@ -278,24 +278,24 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         return dict(output)
 
     def _generate(self, prompts: list[Any]) -> Any:
-        """TRL's generation, then up to ``refill_rounds`` more for the groups that carry no signal.
+        """TRL's generation, then up to ``resample_rounds`` more for the groups that carry no signal.
 
         Mutates ``prompts`` and the rows behind them: the caller scores and encodes what stands there afterwards.
         """
         started = time.perf_counter()
         n = self.num_generations
         self.watchdog.now(f"the generation of {len(prompts)} completions, {self.stage} step {self._done + 1}")
-        with self._ear() as ear:
+        with self._sampler_log_probs() as ear:
             result = super()._generate(prompts)
         self.mismatch = self._mismatch(result, ear)
-        rounds = self.refill_rounds if self.model.training else 0
-        silent = self._silent_groups(result[3], range(len(prompts) // n)) if rounds else []
-        at_first, refilled = len(silent), 0
+        rounds = self.resample_rounds if self.model.training else 0
+        zero_variance = self._zero_variance_groups(result[3], range(len(prompts) // n)) if rounds else []
+        at_first, refilled = len(zero_variance), 0
         rng = random.Random(f"{self.args.seed}/{self.state.global_step}")
-        while silent and rounds:
+        while zero_variance and rounds:
             rounds -= 1
-            places = [g * n + k for g in silent for k in range(n)]
-            for g in silent:
+            places = [g * n + k for g in zero_variance for k in range(n)]
+            for g in zero_variance:
                 row = self.train_dataset[self.signal.draw(rng)]
                 for k in range(n):
                     self._rows[g * n + k].clear()
@@ -308,9 +308,9 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
                 for field, new in zip(result, fresh, strict=True):
                     if isinstance(field, list) and field:
                         field[target] = new[source]
-            refilled += len(silent)
-            silent = self._silent_groups(result[3], silent)
-        self.refill_counts = (at_first, refilled)
+            refilled += len(zero_variance)
+            zero_variance = self._zero_variance_groups(result[3], zero_variance)
+        self.resample_counts = (at_first, refilled)
         self.seconds["generate"] = time.perf_counter() - started
         return result
 
@@ -319,15 +319,15 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         """Steps done before this one."""
         return int(self.state.global_step) // self.updates
 
-    def _ear(self) -> Any:
+    def _sampler_log_probs(self) -> Any:
         """What overhears the sampler at every MISMATCH_EVERY-th step; vLLM says itself what it thought."""
         deaf = self.use_vllm or self.use_transformers_continuous_batching or not self.model.training
         if deaf or self._done % guards.MISMATCH_EVERY:
             return nullcontext()
         model = self.accelerator.unwrap_model(self.model)
-        return probes.SamplerEar(model, self.num_generations, self.temperature)
+        return probes.SamplerLogProbs(model, self.num_generations, self.temperature)
 
-    def _mismatch(self, result: Sequence[Any], ear: probes.SamplerEar | None) -> guards.Mismatch | None:
+    def _mismatch(self, result: Sequence[Any], ear: probes.SamplerLogProbs | None) -> guards.Mismatch | None:
         """The first group's log-probabilities by the sampler and by the trainer, compared."""
         n = self.num_generations
         completions, told = result[1][:n], result[4]
@@ -337,9 +337,9 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         trainer = self._logps_of(self._rows[:n], probes.pictures_of(self._rows[:n]), completions)
         return guards.mismatch_of(sampler, trainer.tolist())
 
-    def _silent_groups(self, completions: Sequence[Any], groups: Sequence[int]) -> list[int]:
+    def _zero_variance_groups(self, completions: Sequence[Any], groups: Sequence[int]) -> list[int]:
         """Those of the groups whose rewards are all equal; what was seen is remembered."""
-        n, silent = self.num_generations, []
+        n, zero_variance = self.num_generations, []
         for group in groups:
             places = range(group * n, group * n + n)
             scores = [self.scorer(text_of(completions[i]), self._rows[i]).overall for i in places]
@@ -347,8 +347,8 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
             has_signal = bool(rewards) and max(rewards) - min(rewards) > 1e-6
             self.signal.saw(kind_of(self._rows[places[0]]), has_signal)
             if not has_signal:
-                silent.append(group)
-        return silent
+                zero_variance.append(group)
+        return zero_variance
 
     def _record(self, inputs: list[Row]) -> None:
         advantages = list(self._logs["advantages"])[-len(inputs) :]
@@ -426,7 +426,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, metrics: Path, stage: str, updates: int, on_step: Callable[[Row], None]) -> None:
         self.metrics, self.stage, self.updates, self.on_step = metrics, stage, updates, on_step
-        self.voice = guards.Voice()
+        self.voice = guards.RateLimitedWarnings()
         self.rows: list[Row] = []  # of this stage, those before a resume too
         self.rss: list[float] = []  # MB, of this process
         self.recent: deque[list[Row]] = deque(maxlen=guards.LATELY)  # rollouts of the last steps
@@ -459,7 +459,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             return
         logs = _means(self.logs)
         scores = self.trainer.reward_function.last
-        silent, refilled = self.trainer.refill_counts
+        zero_variance, refilled = self.trainer.resample_counts
         written, mismatch = self.trainer.written, self.trainer.mismatch
         row = {
             "stage": self.stage,
@@ -468,9 +468,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             "reward_std": logs.get("reward_std"),
             "terms": _mean_terms([s.terms for s in scores]),
             "unscored": sum(s.overall is None for s in scores),
-            "zero_signal_groups": logs.get("frac_reward_zero_std"),
-            "silent_groups_first": silent,
-            "refilled_groups": refilled,
+            "zero_variance_groups": logs.get("frac_reward_zero_std"),
+            "zero_variance_first": zero_variance,
+            "resampled_groups": refilled,
             "signal": diagnose(written, self.trainer.num_generations).to_json(),
             "plans": self.trainer.plans,
             "mismatch": None if mismatch is None else mismatch.to_json(),
@@ -496,7 +496,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self.rss.append(row["rss_mb"])
         self.recent.append(self.trainer.written)
         found = diagnose([line for lines in self.recent for line in lines], n)
-        self.voice("signal", step, f"{self.stage}: {found}" if 2 * found.silent > found.groups else None)
+        self.voice("signal", step, f"{self.stage}: {found}" if 2 * found.zero_variance > found.groups else None)
         self.voice("mismatch", step, None if mismatch is None else mismatch.told(f"{self.stage} step {step}"))
         self.voice("plans", step, guards.drift(self.stage, self.rows))
         ahead = guards.memory_ahead(self.stage, self.rss, steps - step, guards.free_memory_mb())
@@ -580,7 +580,7 @@ def make_trainer(
         stage=stage,
         updates=updates,
         rollouts=run / "rollouts.jsonl",
-        refill_rounds=int(settings.skip_solved),
+        resample_rounds=int(settings.resample_zero_variance),
         share_prompts=settings.shared_prompt,
         image_canary=settings.image_canary,
         watchdog=guards.Watchdog(settings.stall_seconds),

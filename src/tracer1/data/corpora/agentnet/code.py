@@ -5,7 +5,7 @@
 
 Code with a call that the table does not know, or knows without such an argument, is well recorded and has no name in
 the action space: all of it is left out and noted, for a click between keyDown and keyUp is not that click. What cannot
-be read at all raises Unusable.
+be read at all raises UnusableRecord.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tracer1.data.conversion.corpus import Note, Unusable
+from tracer1.data.conversion.corpus import Note, UnusableRecord
 from tracer1.data.conversion.fields import number, on_screen, shown
 from tracer1.types import FRACTION, Action, Point
 
@@ -116,7 +116,7 @@ def _actions(calls: Iterable[_Call], where: str, notes: list[Note]) -> list[Code
         pointer = place or pointer
         if name in POINTED or name == "moveTo":
             if pointer is None:
-                raise Unusable(Note("damaged", "no usable point", where, f"{name} without x and y"))
+                raise UnusableRecord(Note("damaged", "no usable point", where, f"{name} without x and y"))
             if name in POINTED:
                 found.append(Coded(Action(POINTED[name], point=pointer)))
         elif name in SCROLLS:
@@ -185,8 +185,8 @@ def _statements(code: str, where: str) -> list[ast.stmt]:
     return statements
 
 
-def _unreadable(where: str, detail: str) -> Unusable:
-    return Unusable(Note("damaged", "no usable code", where, detail))
+def _unreadable(where: str, detail: str) -> UnusableRecord:
+    return UnusableRecord(Note("damaged", "no usable code", where, detail))
 
 
 def _place(call: _Call, where: str, notes: list[Note]) -> Point | None:
@@ -199,7 +199,7 @@ def _place(call: _Call, where: str, notes: list[Note]) -> Point | None:
 
 def _drag(call: _Call, start: Point | None, end: Point | None, where: str) -> Coded:
     if start is None or end is None:
-        raise Unusable(Note("damaged", "no usable point", where, "dragTo without its start or its end"))
+        raise UnusableRecord(Note("damaged", "no usable point", where, "dragTo without its start or its end"))
     if (button := call.arguments.get("button", "left")) != "left":
         raise _NoSuchAction(f"dragTo with {shown(button)}")
     return Coded(Action("drag", start_point=start, end_point=end))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable, read_field
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
 from tracer1.data.conversion.fields import (
     Draft,
     Pictures,
@@ -130,7 +130,7 @@ class AgentNet:
                 continue
             try:
                 yield read_id(value, "task_id", where), labels(value, META_LABELS)
-            except Unusable as error:
+            except UnusableRecord as error:
                 yield from error.notes
 
     @property
@@ -164,14 +164,14 @@ class AgentNet:
         )
 
     def _filter(self, data: Any, where: str) -> None:
-        """Raise Unusable for a task that is not asked for."""
+        """Raise UnusableRecord for a task that is not asked for."""
         if self.settings.completed and data.get("task_completed") is not True:
-            raise Unusable(Note("filtered", "task not judged completed", where))
+            raise UnusableRecord(Note("filtered", "task not judged completed", where))
         for name, least in (("alignment", self.settings.min_alignment), ("efficiency", self.settings.min_efficiency)):
             score = number(data.get(f"{name}_score"))
             if least > 0 and (score is None or score < least):
                 found = "not judged" if score is None else f"{score:g} is below {least}"
-                raise Unusable(Note("filtered", f"{name} too low", where, found))
+                raise UnusableRecord(Note("filtered", f"{name} too low", where, found))
 
     def _about(self, task_id: str, where: str, notes: list[Note]) -> dict[str, str | float | bool]:
         about = dict(self.meta.get(task_id, {}))
@@ -220,4 +220,4 @@ def _goal(data: Any, where: str, notes: list[Note]) -> str:
             if key != "instruction":
                 notes.append(Note("changed", f"goal from {key}", f"{where}: instruction"))
             return goal
-    raise Unusable(Note("damaged", "no usable instruction", f"{where}: instruction", "it is empty"))
+    raise UnusableRecord(Note("damaged", "no usable instruction", f"{where}: instruction", "it is empty"))

@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tracer1.actions import BEYOND, TERMINAL, validate
+from tracer1.actions import EXTRA_ACTIONS, TERMINAL, validate
 from tracer1.data.conversion import wording
-from tracer1.data.conversion.calls import NoCode, bind, parse_code
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable
+from tracer1.data.conversion.calls import UnparsableCode, bind, parse_code
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord
 from tracer1.data.conversion.json_rows import json_parts, json_rows
 from tracer1.data.corpora.agenttrek import axtree
 from tracer1.data.corpora.agenttrek.rows import Turn, follows, read_row, tagged
@@ -96,7 +96,7 @@ class AgentTrek:
         for turn in turns:
             try:
                 step = self._step(turn, turn is turns[-1])
-            except Unusable as error:
+            except UnusableRecord as error:
                 notes += error.notes
                 continue
             if step.action.element is not None and f"[{step.action.element}] " not in turn.screen:
@@ -120,7 +120,7 @@ class AgentTrek:
         action = _action(said, where)
         if action.action_type in TERMINAL and not last:
             raise _dropped("an end before the last step", where, said)
-        if action.action_type in BEYOND[self.name] and self.settings.beyond == "drop":
+        if action.action_type in EXTRA_ACTIONS[self.name] and self.settings.extra_actions == "drop":
             raise _dropped(f"beyond UI-TARS: {action.action_type}", where, said)
         rules = self.settings.abstractions == "rules"
         memory = tagged(turn.reply, "memory")
@@ -148,12 +148,12 @@ def _identity(turns: Sequence[Turn]) -> str:
 # ---- actions ---------------------------------------------------------------------------------------------------------
 
 
-def _dropped(reason: str, where: str, detail: str) -> Unusable:
-    return Unusable(Note("dropped", reason, where, wording.one_line(detail)))
+def _dropped(reason: str, where: str, detail: str) -> UnusableRecord:
+    return UnusableRecord(Note("dropped", reason, where, wording.one_line(detail)))
 
 
 def _action(said: str, where: str) -> Action:
-    """The action of a call such as ``click('12')``. Raises Unusable."""
+    """The action of a call such as ``click('12')``. Raises UnusableRecord."""
     call = _call(said, where)
     verb = call.func.id if isinstance(call.func, ast.Name) else ""
     if verb in _NO_EQUIVALENT:
@@ -177,13 +177,13 @@ def _call(said: str, where: str) -> ast.Call:
     try:
         try:
             statements = parse_code(code)
-        except NoCode as error:
+        except UnparsableCode as error:
             if error.damaged or "\n" not in code:
                 raise
             statements = parse_code(_STRING.sub(lambda string: string[0].replace("\n", "\\n"), code))
-    except NoCode as error:
+    except UnparsableCode as error:
         if error.damaged:
-            raise Unusable(Note("damaged", "an action that cannot be parsed", where, str(error))) from error
+            raise UnusableRecord(Note("damaged", "an action that cannot be parsed", where, str(error))) from error
         raise _dropped("an action that is no call", where, said) from error
     calls = [s.value for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
     if len(calls) != len(statements) or not calls:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracer1.data.conversion import wording
-from tracer1.data.conversion.corpus import Note, Unusable, read_field
+from tracer1.data.conversion.corpus import Note, UnusableRecord, read_field
 
 _GOAL, _SEEN, _TREE = "## Goal:", "# Observation of current step:", "## AXTree:"
 _HISTORY, _ACTIONS = "# History of interaction with the task:", "# Action space:"
@@ -39,7 +39,7 @@ def read_row(row: Any, where: str) -> Turn | Note:
         prompt = read_field(said, "user", str, f"{where}: messages")
         goal, screen, past = _sections(prompt, where)
         return Turn(where, goal, past, screen, read_field(said, "assistant", str, f"{where}: messages"))
-    except Unusable as error:
+    except UnusableRecord as error:
         return error.notes[-1]
 
 
@@ -52,7 +52,7 @@ def _sections(prompt: str, where: str) -> tuple[str, str, int]:
     around, tree_found, tree = _cut(seen, _TREE)
     if not found or not goal or not tree_found:
         missing = _GOAL if not goal else _TREE if found else _SEEN
-        raise Unusable(Note("damaged", f"no '{missing}'", at, wording.one_line(prompt)))
+        raise UnusableRecord(Note("damaged", f"no '{missing}'", at, wording.one_line(prompt)))
     tree = tree[match.end() :] if (match := _NOTES.match(tree)) else tree
     screen = "\n\n".join(filter(None, (around.strip(), tree.rstrip())))
     history = _cut(rest, _ACTIONS)[0]

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from tracer1.actions import POINTING, validate
 from tracer1.coordinates import convert, pixels
 from tracer1.data.conversion import wording
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable, read_field
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
 from tracer1.data.corpora.androidcontrol import screen as screens
 from tracer1.data.images import Image, read_image
 from tracer1.data.readers.android_accessibility import Forest, decode_forest
@@ -93,12 +93,12 @@ class AndroidControl:
         episode_id = _first(features, "episode_id", int, where)
         goal = _text(_first(features, "goal", bytes, where), f"{where}: goal")
         if not goal.strip():
-            raise Unusable(Note("dropped", "no goal", f"{where}: goal", str(episode_id)))
+            raise UnusableRecord(Note("dropped", "no goal", f"{where}: goal", str(episode_id)))
         actions, told = (_list(features, key, bytes, where) for key in ("actions", "step_instructions"))
         count = len(_list(features, "screenshots", bytes, where))
         if not len(actions) == len(told) == count - 1:
             found = f"{len(actions)} actions, {len(told)} step_instructions, {count} screenshots"
-            raise Unusable(Note("damaged", "lists of unequal length", where, found))
+            raise UnusableRecord(Note("damaged", "lists of unequal length", where, found))
 
         notes: list[Note] = []
         steps: list[EpisodeStep] = []
@@ -115,7 +115,7 @@ class AndroidControl:
                     step = self._step(screen, action, box, _text(told[i], field))
                     if not told[i].strip():
                         notes.append(Note("changed", "no step instruction", field, f"now '{step.instruction}'"))
-            except Unusable as error:
+            except UnusableRecord as error:
                 notes += error.notes
                 continue
             name = f"{i}.png"
@@ -164,7 +164,7 @@ def _screen(features: Mapping[str, Any], i: int, where: str, notes: list[Note]) 
     try:
         image = read_image(features["screenshots"][i], field)
     except DataError as error:
-        raise Unusable(Note("damaged", "corrupt image", field, str(error).removeprefix(f"{field}: "))) from error
+        raise UnusableRecord(Note("damaged", "corrupt image", field, str(error).removeprefix(f"{field}: "))) from error
     size, claimed = image.size, _claimed_size(features, i)
     if claimed is not None and claimed != size:
         said = f"{size[0]}x{size[1]}, recorded as {claimed[0]}x{claimed[1]}"
@@ -201,10 +201,10 @@ def _recorded(data: bytes, screen: _Screen, where: str) -> tuple[Action, Box | N
     try:
         record = parse_json(data)
     except (ValueError, RecursionError) as error:
-        raise Unusable(Note("damaged", "unreadable action", where, f"not JSON: {error}")) from error
+        raise UnusableRecord(Note("damaged", "unreadable action", where, f"not JSON: {error}")) from error
     theirs = read_field(record, "action_type", str, where)
     if theirs not in ACTIONS:
-        raise Unusable(Note("dropped", "unknown action", where, theirs))
+        raise UnusableRecord(Note("dropped", "unknown action", where, theirs))
     kind, argument = ACTIONS[theirs]
     if kind in POINTING:
         action, box = _touch(kind, record, screen, where)
@@ -214,7 +214,7 @@ def _recorded(data: bytes, screen: _Screen, where: str) -> tuple[Action, Box | N
     try:
         validate(action, "mobile", AndroidControl.name)
     except ActionError as error:
-        raise Unusable(Note("dropped", "invalid action", where, str(error))) from error
+        raise UnusableRecord(Note("dropped", "invalid action", where, str(error))) from error
     return action, box
 
 
@@ -222,7 +222,7 @@ def _touch(kind: str, record: Mapping[str, Any], screen: _Screen, where: str) ->
     x, y = (read_field(record, key, int, where) for key in ("x", "y"))
     width, height = screen.size
     if not (0 <= x <= width and 0 <= y <= height):
-        raise Unusable(Note("dropped", "coordinate off the screen", where, f"({x}, {y}) on {width}x{height}"))
+        raise UnusableRecord(Note("dropped", "coordinate off the screen", where, f"({x}, {y}) on {width}x{height}"))
     bounds = screens.target(screen.forest, x, y, screen.size)
     point = convert(Point(x, y, pixels(screen.size)), FRACTION)
     return Action(kind, point), None if bounds is None else screens.to_box(bounds, screen.size)
@@ -236,14 +236,14 @@ def _list(features: Mapping[str, Any], key: str, kind: type[T], where: str) -> l
     values: list[T] = features.get(key, [])
     if values and not isinstance(values[0], kind):
         found = f"expected {kind.__name__}, found {type(values[0]).__name__}"
-        raise Unusable(Note("damaged", f"no usable {key}", f"{where}: {key}", found))
+        raise UnusableRecord(Note("damaged", f"no usable {key}", f"{where}: {key}", found))
     return values
 
 
 def _first(features: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
     values = _list(features, key, kind, where)
     if not values:
-        raise Unusable(Note("damaged", f"no usable {key}", f"{where}: {key}", "missing"))
+        raise UnusableRecord(Note("damaged", f"no usable {key}", f"{where}: {key}", "missing"))
     return values[0]
 
 
@@ -251,7 +251,7 @@ def _text(data: bytes, where: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise Unusable(Note("damaged", "not UTF-8", where, str(error))) from error
+        raise UnusableRecord(Note("damaged", "not UTF-8", where, str(error))) from error
 
 
 def _split_lists(path: Path) -> Mapping[str, list[int]]:

@@ -18,8 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tracer1.coordinates import convert, inside, mille
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable, read_field
+from tracer1.coordinates import convert, inside, per_mille
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
 from tracer1.data.conversion.fields import (
     Draft,
     Pictures,
@@ -179,7 +179,7 @@ def _goal(task: Mapping[str, Any], where: str, notes: list[Note]) -> str:
             if key != "instruction":
                 notes.append(Note("changed", f"goal from {key}", f"{where}.instruction"))
             return goal
-    raise Unusable(Note("damaged", "no usable instruction", f"{where}.instruction", "missing or empty"))
+    raise UnusableRecord(Note("damaged", "no usable instruction", f"{where}.instruction", "missing or empty"))
 
 
 # ---- actions ---------------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def _point(info: object, where: str, notes: list[Note]) -> Point:
     """The first of the points, which are commonly the same place twice."""
     points = [info] if isinstance(info, list) and info and number(info[0]) is not None else info
     if not isinstance(points, list) or not points:
-        raise Unusable(Note("damaged", "no usable point", where, f"found {shown(info)}"))
+        raise UnusableRecord(Note("damaged", "no usable point", where, f"found {shown(info)}"))
     if any(point != points[0] for point in points[1:]):
         notes.append(Note("changed", "first of several points", where, f"{len(points)} points"))
     return _place(points[0], where, notes)
@@ -230,13 +230,13 @@ def _point(info: object, where: str, notes: list[Note]) -> Point:
 
 def _place(pair: object, where: str, notes: list[Note]) -> Point:
     if not isinstance(pair, list) or len(pair) != 2:
-        raise Unusable(Note("damaged", "no usable point", where, f"expected [x, y], found {shown(pair)}"))
-    return on_screen(pair[0], pair[1], mille(), where, notes)
+        raise UnusableRecord(Note("damaged", "no usable point", where, f"expected [x, y], found {shown(pair)}"))
+    return on_screen(pair[0], pair[1], per_mille(), where, notes)
 
 
 def _scroll(info: object, selecting: bool, where: str, notes: list[Note]) -> Action | None:
     if not isinstance(info, list) or len(info) != 2:
-        raise Unusable(Note("damaged", "no usable point", where, "expected the finger's start and end"))
+        raise UnusableRecord(Note("damaged", "no usable point", where, "expected the finger's start and end"))
     start, end = (_place(pair, where, notes) for pair in info)
     if selecting:
         return Action("drag", start_point=start, end_point=end)
@@ -277,7 +277,7 @@ def _box(raw: object, action: Action, where: str, notes: list[Note]) -> Box | No
     if x0 is None or y0 is None or x1 is None or y1 is None:
         notes.append(Note("changed", "box left out: not four numbers", where))
         return None
-    corners = (convert(Point(x, y, mille()), FRACTION) for x, y in ((x0, y0), (x1, y1)))
+    corners = (convert(Point(x, y, per_mille()), FRACTION) for x, y in ((x0, y0), (x1, y1)))
     (left, top), (right, bottom) = ((min(max(c.x, 0.0), 1.0), min(max(c.y, 0.0), 1.0)) for c in corners)
     box = (left, top, right, bottom)
     if left > right or top > bottom or action.point is None or not inside(action.point, box):

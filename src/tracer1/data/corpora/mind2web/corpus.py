@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tracer1.actions import BEYOND, POINTING, validate
+from tracer1.actions import EXTRA_ACTIONS, POINTING, validate
 from tracer1.coordinates import convert, pixels
 from tracer1.data.conversion import wording
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable, read_field
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
 from tracer1.data.corpora.mind2web import page as web_page
 from tracer1.data.images import Image, read_image
 from tracer1.data.readers.damage import Damaged
@@ -120,11 +120,11 @@ class Mind2Web:
         notes: list[Note] = []
         rows = _in_order(task, where, notes)
         if not rows:
-            raise Unusable(Note("damaged", "no readable row", where), notes)
+            raise UnusableRecord(Note("damaged", "no readable row", where), notes)
         first = next(iter(rows.values()))
         goal = read_field(first, "confirmed_task", str, where)
         if not goal.strip() or not task.annotation_id.strip():
-            raise Unusable(Note("dropped", "no goal" if not goal.strip() else "no id", where), notes)
+            raise UnusableRecord(Note("dropped", "no goal" if not goal.strip() else "no id", where), notes)
         told = [str(words) for words in _items(first.get("action_reprs"))]
 
         steps: list[EpisodeStep] = []
@@ -134,9 +134,9 @@ class Mind2Web:
             words = told[number] if number < len(told) else ""
             try:
                 if number not in rows:
-                    raise Unusable(Note("dropped", "row missing", f"{where}: action {number}", words))
+                    raise UnusableRecord(Note("dropped", "row missing", f"{where}: action {number}", words))
                 step, image = self._step(rows[number], words, f"{where}: action {number}", notes)
-            except Unusable as error:
+            except UnusableRecord as error:
                 notes += error.notes
                 unseen.append(_in_words(words))
                 continue
@@ -159,14 +159,14 @@ class Mind2Web:
         key = "original_op" if operation.get("original_op") else "op"
         done = read_field(operation, key, str, f"{where}: operation")
         if done not in OPERATIONS:
-            raise Unusable(Note("dropped", "unknown action", f"{where}: operation", done))
+            raise UnusableRecord(Note("dropped", "unknown action", f"{where}: operation", done))
         kind = OPERATIONS[done]
-        if kind in BEYOND[self.name] and self.settings.beyond == "drop":
-            raise Unusable(Note("dropped", f"no equivalent: {kind}", f"{where}: operation"))
+        if kind in EXTRA_ACTIONS[self.name] and self.settings.extra_actions == "drop":
+            raise UnusableRecord(Note("dropped", f"no equivalent: {kind}", f"{where}: operation"))
         page = _page(row, where)
         target = web_page.choose_target(_candidates(row, where, notes), page.size)
         if target is None and kind in POINTING:
-            raise Unusable(Note("dropped", "no target box", f"{where}: pos_candidates", words))
+            raise UnusableRecord(Note("dropped", "no target box", f"{where}: pos_candidates", words))
 
         words = row.get("target_action_reprs") or words
         told = web_page.parse_told(words) if isinstance(words, str) else None
@@ -186,9 +186,9 @@ class Mind2Web:
             validate(action, "web", self.name)
             shown = web_page.cut(page, rows)
         except ActionError as error:
-            raise Unusable(Note("dropped", "invalid action", f"{where}: operation", str(error))) from error
+            raise UnusableRecord(Note("dropped", "invalid action", f"{where}: operation", str(error))) from error
         except DataError as error:
-            raise Unusable(Note("damaged", "corrupt image", f"{where}: screenshot", str(error))) from error
+            raise UnusableRecord(Note("damaged", "corrupt image", f"{where}: screenshot", str(error))) from error
         abstraction = ""
         if self.settings.abstractions == "rules":
             html, site = row.get("cleaned_html"), row.get("website")
@@ -240,11 +240,11 @@ def _page(row: Mapping[str, Any], where: str) -> Image:
     screenshot = row.get("screenshot")
     data = screenshot.get("bytes") if isinstance(screenshot, Mapping) else None
     if not isinstance(data, bytes):
-        raise Unusable(Note("dropped", "no screenshot", where))
+        raise UnusableRecord(Note("dropped", "no screenshot", where))
     try:
         return read_image(data, where)
     except DataError as error:
-        raise Unusable(Note("damaged", "corrupt image", where, str(error).removeprefix(f"{where}: "))) from error
+        raise UnusableRecord(Note("damaged", "corrupt image", where, str(error).removeprefix(f"{where}: "))) from error
 
 
 def _candidates(row: Mapping[str, Any], where: str, notes: list[Note]) -> Iterator[Mapping[str, Any]]:
@@ -254,7 +254,7 @@ def _candidates(row: Mapping[str, Any], where: str, notes: list[Note]) -> Iterat
         try:
             candidate = _mapping(text, place)
             yield {**candidate, "attributes": _mapping(candidate.get("attributes"), f"{place}.attributes")}
-        except Unusable as error:
+        except UnusableRecord as error:
             notes += error.notes
 
 
@@ -267,9 +267,11 @@ def _mapping(value: object, where: str) -> Mapping[str, Any]:
     try:
         found = parse_json(value) if isinstance(value, str) else value
     except (ValueError, RecursionError) as error:
-        raise Unusable(Note("damaged", "unreadable JSON", where, str(error))) from error
+        raise UnusableRecord(Note("damaged", "unreadable JSON", where, str(error))) from error
     if not isinstance(found, Mapping):
-        raise Unusable(Note("damaged", "unreadable JSON", where, f"expected an object, found {type(found).__name__}"))
+        raise UnusableRecord(
+            Note("damaged", "unreadable JSON", where, f"expected an object, found {type(found).__name__}")
+        )
     return found
 
 

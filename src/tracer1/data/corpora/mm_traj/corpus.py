@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from tracer1.data.conversion import wording
 from tracer1.data.conversion.attached import Attached, inner, is_picture
-from tracer1.data.conversion.calls import NoCode
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, Unusable, read_field
+from tracer1.data.conversion.calls import UnparsableCode
+from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
 from tracer1.data.conversion.json_rows import json_parts, json_rows
 from tracer1.data.corpora.mm_traj.turns import (
     FINAL,
@@ -62,14 +62,14 @@ class MMTraj:
         where, data = record.where, record.data
         name = read_field(data, "id", str, where)
         if not name.strip():
-            raise Unusable(Note("damaged", "no usable id", f"{where}: id", "empty"))
+            raise UnusableRecord(Note("damaged", "no usable id", f"{where}: id", "empty"))
         correct = data.get("correct")
         if self.settings.verified and not (isinstance(correct, str) and correct.strip().lower() == "yes"):
-            raise Unusable(Note("filtered", "not judged correct", where, f"correct: {str(correct)[:40]}"))
+            raise UnusableRecord(Note("filtered", "not judged correct", where, f"correct: {str(correct)[:40]}"))
         said, turns, notes = _conversation(data, where)
         task = read_task(said)
         if not task.goal:
-            raise Unusable(Note("damaged", "no task", f"{where}: conversations", wording.one_line(said)))
+            raise UnusableRecord(Note("damaged", "no task", f"{where}: conversations", wording.one_line(said)))
         files, missing = self._files(record, task.attachments, notes)
         answer = _answer(data.get("answer"))
         rules = self.settings.abstractions == "rules"
@@ -100,7 +100,7 @@ class MMTraj:
             except DataError as error:
                 note = Note("damaged", f"unreadable {kind}", record.where, str(error))
             if kind == "picture" and self.settings.unseen == "drop":
-                raise Unusable(replace(note, kind="dropped"), notes)
+                raise UnusableRecord(replace(note, kind="dropped"), notes)
             notes.append(note)
             missing += 1
         return files, missing
@@ -154,9 +154,11 @@ def _steps(turns: Sequence[_Turn], answer: str | None, given: str | None, notes:
             continue
         try:
             action, labels = _action(code, answer)
-        except NoCode as error:
+        except UnparsableCode as error:
             if error.damaged:
-                raise Unusable(Note("damaged", "code that cannot be parsed", turn.where, str(error)), notes) from error
+                raise UnusableRecord(
+                    Note("damaged", "code that cannot be parsed", turn.where, str(error)), notes
+                ) from error
             notes.append(Note("changed", "code that is no Python is kept as python", turn.where, str(error)))
             action, labels = Action("python", arguments={"code": code}), {}
         output, failed = turn.output or (None, False)
@@ -172,7 +174,7 @@ def _steps(turns: Sequence[_Turn], answer: str | None, given: str | None, notes:
 
 
 def _action(code: str, answer: str | None) -> tuple[Action, dict[str, str | float | bool]]:
-    """The action for the code, and labels: how many tools are called, the code of an answer. Raises NoCode."""
+    """The action for the code, and labels: how many tools are called, the code of an answer. Raises UnparsableCode."""
     call = read_call(code)
     labels: dict[str, str | float | bool] = {"calls": call.calls} if call.calls > 1 else {}
     if call.tool != FINAL:
@@ -221,7 +223,7 @@ def _pictures(value: Any, where: str) -> list[str]:
             return [value] if value else []
         case dict() if all(isinstance(name, str) for name in value.values()):
             return [value[placeholder] for placeholder in sorted(value)]
-    raise Unusable(Note("damaged", "no usable image", f"{where}: image", f"found {type(value).__name__}"))
+    raise UnusableRecord(Note("damaged", "no usable image", f"{where}: image", f"found {type(value).__name__}"))
 
 
 def _file_names(pictures: Sequence[str], attachments: Sequence[str]) -> list[str]:

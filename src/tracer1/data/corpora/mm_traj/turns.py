@@ -116,7 +116,7 @@ def read_call(code: str) -> ToolCall:
     """Which tool the code calls, the first of several, and ``final_answer`` only where it is alone.
 
     Arguments are those that are literals. The code is kept unless it is that call with literal arguments, printed or
-    not. Raises NoCode.
+    not. Raises UnparsableCode.
     """
     statements = parse_code(code)
     calls = list(_tool_calls(statements)) if _CALL.search(code) else []

@@ -1,15 +1,15 @@
-"""Oracles: scripted players of MiniWoB++ tasks who say what they see and do, and act by mouse and keyboard only."""
+"""Scripted experts: they play MiniWoB++ tasks by mouse and keyboard only, and say what they see and do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from tracer1.envs.miniwob.oracles import forms, pages
-from tracer1.envs.miniwob.oracles.base import Demonstration, Oracle, OracleStep, demonstrate
+from tracer1.envs.miniwob.experts import forms, pages
+from tracer1.envs.miniwob.experts.base import Demonstration, Expert, ExpertStep, demonstrate
 from tracer1.errors import UsageError
 
-ORACLES: Final[Mapping[str, Oracle]] = {
+EXPERTS: Final[Mapping[str, Expert]] = {
     "choose-date": forms.choose_date,
     "choose-date-easy": forms.choose_date,
     "choose-date-medium": forms.choose_date,
@@ -46,14 +46,14 @@ ORACLES: Final[Mapping[str, Oracle]] = {
     "use-autocomplete": forms.use_autocomplete,
     "use-spinner": forms.use_spinner,
 }
-"""The oracle of each task."""
+"""The expert of each task."""
 
 
-def oracle_for(task: str) -> Oracle:
-    """The oracle of a task. Raises UsageError when there is none."""
-    if task not in ORACLES:
-        raise UsageError(f"no oracle for task {task!r}; there is one for: {', '.join(sorted(ORACLES))}")
-    return ORACLES[task]
+def expert_for(task: str) -> Expert:
+    """The expert of a task. Raises UsageError when there is none."""
+    if task not in EXPERTS:
+        raise UsageError(f"no expert for task {task!r}; there is one for: {', '.join(sorted(EXPERTS))}")
+    return EXPERTS[task]
 
 
-__all__ = ["ORACLES", "Demonstration", "Oracle", "OracleStep", "demonstrate", "oracle_for"]
+__all__ = ["EXPERTS", "Demonstration", "Expert", "ExpertStep", "demonstrate", "expert_for"]

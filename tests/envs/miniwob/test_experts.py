@@ -1,4 +1,4 @@
-"""Every oracle solves its task, in words that a stranger to the page could follow."""
+"""Every expert solves its task, in words that a stranger to the page could follow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pytest
 from live_browser import Live
 
-from tracer1.envs.miniwob.oracles import ORACLES, Demonstration, demonstrate, oracle_for
+from tracer1.envs.miniwob.experts import EXPERTS, Demonstration, demonstrate, expert_for
 from tracer1.errors import UsageError
 from tracer1.executors.instruction import parse_instruction, render_instruction
 
@@ -17,14 +17,14 @@ SEED = 1
 def play(live: Live, task: str, seed: int) -> Demonstration:
     async def one() -> Demonstration:
         env = await live.browser.new_page()
-        shown = await demonstrate(env, oracle_for(task), task, seed)
+        shown = await demonstrate(env, expert_for(task), task, seed)
         await env.close()
         return shown
 
     return live.run(one())
 
 
-@pytest.mark.parametrize("task", sorted(ORACLES))
+@pytest.mark.parametrize("task", sorted(EXPERTS))
 def test_solves_its_task(live: Live, task: str) -> None:
     shown = play(live, task, SEED)
     assert (shown.reward, shown.reason and shown.goal) in ((1.0, ""), (1.0, shown.goal))
@@ -50,5 +50,5 @@ def test_an_oracle_that_is_stuck_says_so(live: Live) -> None:
 
 
 def test_a_task_without_an_oracle() -> None:
-    with pytest.raises(UsageError, match="no oracle for task 'chase-circle'"):
-        oracle_for("chase-circle")
+    with pytest.raises(UsageError, match="no expert for task 'chase-circle'"):
+        expert_for("chase-circle")

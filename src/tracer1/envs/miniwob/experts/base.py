@@ -1,7 +1,7 @@
-"""How an oracle sees and speaks: it looks at the page's elements and tells each step in the words of a tool agent.
+"""How an expert sees and speaks: it looks at the page's elements and tells each step in the words of an executor.
 
-An oracle never touches the page. The driver performs the *instruction* through the DOM agent, so every instruction
-that is recorded is proven executable, and checks that it led to the element the oracle meant.
+An expert never touches the page. The driver performs the *instruction* through the DOM agent, so every instruction
+that is recorded is proven executable, and checks that it led to the element the expert meant.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TypeAlias
 
 from tracer1.coordinates import inside
 from tracer1.errors import InstructionError
-from tracer1.executors.dom import DomToolAgent, find_element, reading_order
+from tracer1.executors.dom import DomExecutor, find_element, reading_order
 from tracer1.executors.instruction import Instruction, render_instruction
 from tracer1.types import Action, Box, Element, Env, Observation, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What the oracle says next: a few words for the screen, the instruction, and the element it means by it."""
+    """What the expert says next: a few words for the screen, the instruction, and the element it means by it."""
 
     abstraction: str
     instruction: Instruction
@@ -28,7 +28,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class OracleStep:
+class ExpertStep:
     """A performed move: the screen before it, its words, its action and what it hit. ``box`` in fractions."""
 
     observation: Observation
@@ -41,12 +41,12 @@ class OracleStep:
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """One episode of an oracle. It counts only with reward 1; ``reason`` says why another ended."""
+    """One episode of an expert. It counts only with reward 1; ``reason`` says why another ended."""
 
     task: str
     seed: int
     goal: str
-    steps: tuple[OracleStep, ...]
+    steps: tuple[ExpertStep, ...]
     reward: float
     reason: str = ""
 
@@ -81,7 +81,7 @@ class Screen:
         """The groups of ``pattern`` in the goal. Raises InstructionError when the goal is worded otherwise."""
         found = re.search(pattern, self.goal)
         if found is None:
-            raise InstructionError(f"the oracle does not understand the goal {self.goal!r}")
+            raise InstructionError(f"the expert does not understand the goal {self.goal!r}")
         return found.groups()
 
     # ---- speaking
@@ -117,28 +117,28 @@ class Screen:
 
 
 Moves: TypeAlias = Iterator[Move]
-Oracle: TypeAlias = Callable[[Screen], Moves]
+Expert: TypeAlias = Callable[[Screen], Moves]
 
 
-async def demonstrate(env: Env, oracle: Oracle, task: str, seed: int) -> Demonstration:
-    """Let the oracle play one episode. An oracle that gets stuck ends it with reward 0 and the reason."""
-    agent = DomToolAgent()
+async def demonstrate(env: Env, expert: Expert, task: str, seed: int) -> Demonstration:
+    """Let the expert play one episode. An expert that gets stuck ends it with reward 0 and the reason."""
+    agent = DomExecutor()
     goal, observation = await env.reset(task, seed)
     screen = Screen(goal, observation)
-    steps: list[OracleStep] = []
+    steps: list[ExpertStep] = []
     try:
-        for move in oracle(screen):
+        for move in expert(screen):
             instruction = render_instruction(move.instruction)
             action = agent.act(instruction, screen.observation)
             box = None if move.target is None else move.target.box
             if box is not None and (action.point is None or not inside(action.point, box)):
-                raise InstructionError(f"{instruction!r} leads to another element than the oracle's")
+                raise InstructionError(f"{instruction!r} leads to another element than the expert's")
             transition = await env.step(action)
             status: Status = "done" if transition.terminated else "not done"
-            steps.append(OracleStep(screen.observation, move.abstraction, instruction, action, box, status))
+            steps.append(ExpertStep(screen.observation, move.abstraction, instruction, action, box, status))
             if transition.terminated:
                 return Demonstration(task, seed, goal, tuple(steps), transition.reward, transition.reason)
             screen.observation = transition.observation
     except InstructionError as error:
         return Demonstration(task, seed, goal, tuple(steps), 0.0, str(error))
-    return Demonstration(task, seed, goal, tuple(steps), 0.0, "the oracle ended before the task did")
+    return Demonstration(task, seed, goal, tuple(steps), 0.0, "the expert ended before the task did")

@@ -1,4 +1,4 @@
-"""Oracles for forms: fields, boxes, lists, dates."""
+"""Scripted experts for forms: fields, boxes, lists, dates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from calendar import month_name
 from collections.abc import Sequence
 
-from tracer1.envs.miniwob.oracles.base import Moves, Screen
+from tracer1.envs.miniwob.experts.base import Moves, Screen
 
 ORDINALS = {"1st": 1, "2nd": 2, "3rd": 3}
 

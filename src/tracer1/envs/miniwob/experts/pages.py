@@ -1,8 +1,8 @@
-"""Oracles for things that unfold over several screens: mail, search, trees."""
+"""Scripted experts for things that unfold over several screens: mail, search, trees."""
 
 from __future__ import annotations
 
-from tracer1.envs.miniwob.oracles.base import Moves, Screen
+from tracer1.envs.miniwob.experts.base import Moves, Screen
 
 
 def email_reply(screen: Screen) -> Moves:

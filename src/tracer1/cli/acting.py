@@ -1,0 +1,62 @@
+"""Acting and evaluating: act, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tracer1.cli.common import DEMO_CONFIG, emit, tasks_of
+
+app = typer.Typer()
+
+
+@app.command()
+def act(
+    env: Annotated[str, typer.Argument(help="What to act in, as miniwob:login-user.")],
+    model: Annotated[str, typer.Option(help="A planner's folder.")],
+    seed: Annotated[int, typer.Option(help="The episode.")] = 0,
+    horizon: Annotated[int, typer.Option(help="T: steps forecast; 1 is reactive.")] = 5,
+    executor: Annotated[str, typer.Option(help="dom or ocr.")] = "dom",
+    out: Annotated[Path, typer.Option(help="Where the episode is kept.")] = Path("runs/act"),
+) -> None:
+    """One live episode of the plan-act loop.
+
+    Example: tracer1 act miniwob:login-user --model runs/demo/checkpoints/stage2 --out runs/act
+    """
+    from tracer1.recipes.act import act as run_act
+
+    record = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
+    typer.echo(f"{record['ending']}, reward {record['reward']:g}; kept in {out}")
+
+
+@app.command()
+def evaluate(
+    benchmark: Annotated[str, typer.Argument(help="miniwob")],
+    model: Annotated[str, typer.Option(help="A planner's folder.")],
+    out: Annotated[Path, typer.Option(help="The run directory; an evaluation in it is resumed.")],
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: the configuration's.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Episodes of each task.")] = None,
+    first_seed: Annotated[int | None, typer.Option(help="The first of them.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="T: steps forecast.")] = None,
+    executor: Annotated[str, typer.Option(help="The executor: dom or ocr.")] = "dom",
+    steps_per_plan: Annotated[
+        int | None, typer.Option(help="Also do up to so many steps of a plan while nothing surprises.")
+    ] = None,
+    config: Annotated[str, typer.Option(help="The configuration.")] = DEMO_CONFIG,
+) -> None:
+    """A planner on a benchmark, with the reactive agent (T = 1) and two baselines beside it.
+
+    Example: tracer1 evaluate miniwob --model runs/demo/checkpoints/stage2 --out runs/eval --seeds 10
+    """
+    from tracer1.config.loading import load_config
+    from tracer1.recipes.evaluate import benchmark as run_benchmark
+
+    settings = [f"output_dir={out}", f"executor.name={executor}"]
+    settings += [f"evaluation.tasks=[{','.join(tasks_of(tasks))}]"] if tasks else []
+    settings += [f"evaluation.seeds_per_task={seeds}"] if seeds else []
+    settings += [f"evaluation.first_seed={first_seed}"] if first_seed is not None else []
+    settings += [f"plan.horizon={horizon}"] if horizon else []
+    settings += [f"evaluation.steps_per_plan={steps_per_plan}"] if steps_per_plan else []
+    emit(run_benchmark(benchmark, model, load_config(config, settings)))

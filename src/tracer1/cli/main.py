@@ -1,0 +1,66 @@
+"""The command line: argument parsing only, one file a group of commands.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage; one line on stderr says what and what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from tracer1.cli import acting, reports, training
+from tracer1.cli.common import say
+from tracer1.cli.data import data
+from tracer1.errors import TraceR1Error, UsageError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+for group in (training, acting, reports):
+    app.add_typer(group.app)
+app.add_typer(data, name="data")
+
+
+@app.callback()
+def main_options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+) -> None:
+    """TraceR1: planners that look ahead.
+
+    Train a vision-language planner to forecast its next T steps before it acts, and let it act.
+    """
+
+
+def quieten() -> None:
+    """Keep the engines' own bars and notices of renamed arguments out of ours; what the environment says stands."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+def main() -> None:
+    """Run the command line; what this library raises on purpose becomes one line and an exit code."""
+    quieten()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    debug = "--debug" in sys.argv
+    run: Callable[..., Any] = app
+    try:
+        run()
+    except TraceR1Error as error:
+        if debug:
+            raise
+        say(f"tracer1: {error}")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except SystemExit as error:  # typer turns ctrl-c into exit code 130, without a word
+        if error.code == 130:
+            say("tracer1: interrupted; start the same command again to go on")
+        raise
+    except OSError as error:  # a full disk, a port in use, a file that may not be read
+        if debug:
+            raise
+        say(f"tracer1: {': '.join(str(part) for part in (error.filename, error.strerror or error) if part)}")
+        sys.exit(1)
