@@ -36,6 +36,11 @@ STAGE = {
 """A stage of GRPO that takes a second."""
 
 
+def each(score: Callable[[str, dict[str, Any]], Any]) -> Any:
+    """A scorer of batches from a function of one completion and its row."""
+    return lambda completions, rows: [score(c, row) for c, row in zip(completions, rows, strict=True)]
+
+
 @dataclass(frozen=True)
 class Nano:
     """A saved planner, and what it was made from."""
@@ -55,12 +60,13 @@ async def play(images: Path, task: str, seed: int, store: EpisodeStore) -> Episo
     from tracer1.executors.dom import DomExecutor
 
     env, agent = ToyForm(images), DomExecutor()
-    goal, seen = await env.reset(task, seed)
+    asked, seen = await env.reset(task, seed)
+    goal = asked.goal
     steps: list[EpisodeStep] = []
     terminated = False
     while not terminated:
         step = env.gold()[0]
-        action = agent.act(step.instruction, seen)
+        action = await agent.act(step, seen)
         assert seen.screenshot is not None
         assert seen.elements is not None
         boxes = [e.box for e in seen.elements if f"'{e.name}' {e.role}" in step.instruction]

@@ -38,6 +38,10 @@ class ExecutorError(TraceR1Error):
     """An executor timed out or crashed: nobody's fault that a planner could learn from, so the sample is unscored."""
 
 
+class ModelError(TraceR1Error):
+    """A planner's engine or server gave no completion: the episode or sample fails, by name."""
+
+
 class EnvironmentFailure(TraceR1Error):
     """The environment (browser, page, server) failed: failed infrastructure, not a wrong answer."""
 

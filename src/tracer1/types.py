@@ -111,9 +111,23 @@ class Observation:
     """What is seen at one moment. ``screenshot`` is a path: pixels are opened by who needs them and never carried."""
 
     screenshot: str | None
-    size: Size
+    size: Size  # of the screenshot in pixels; (0, 0) where there is none
     elements: tuple[Element, ...] | None = None
-    text: str | None = None  # tool use: the last tool's output
+    text: str | None = None  # the last tool's output, or the screen as text where a corpus has no pixels
+    platform: Platform = "web"
+    files: tuple[str, ...] = ()  # tool use: paths of the task's files, pictures included
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One episode's task: what the planner is told of it, and its limits (None: those of the evaluation)."""
+
+    goal: str
+    platform: Platform = "web"
+    source: str = ""  # the corpus or environment, which may offer actions beyond the platform's
+    files: tuple[str, ...] = ()  # tool use: paths of the task's files, pictures included
+    max_steps: int | None = None
+    seconds: float | None = None  # of wall time
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +174,21 @@ class HistoryStep:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a window's completion is scored against: the recorded next steps, and for stage 2 the first one's target."""
+    """What a window's completion is scored against: the recorded next steps, and for stage 2 the first one's target.
+
+    ``observation`` is what came of the first step. ``text``, ``size``, ``platform`` and ``files`` are what was known
+    before it: they are all that an executor may be shown beside the images.
+    """
 
     steps: tuple[Step, ...]
     action: Action | None = None
     box: Box | None = None
     elements: str | None = None
     observation: str | None = None
+    text: str | None = None
+    size: Size = (0, 0)
+    platform: Platform = "web"
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +248,33 @@ class Trajectory:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of giving a step to an executor: its action, or why there is none.
+
+    ``missed``: the step names nothing that can be done, which is the planner's fault. ``failed``: the executor timed
+    out or crashed, from which a planner could learn nothing.
+    """
+
+    action: Action | None = None
+    missed: str | None = None
+    failed: str | None = None
+
+
 class Model(Protocol):
-    """A planner behind any engine: prompts (chat messages with image paths) in, raw completions out, in order."""
+    """A planner behind any engine: prompts (chat messages with image paths) in, raw completions out, in order.
+
+    Raises ModelError when the engine gives no completion.
+    """
 
     def complete(self, prompts: Sequence[Sequence[Message]]) -> list[str]: ...
+
+
+@runtime_checkable
+class AsyncModel(Model, Protocol):
+    """A planner that answers many prompts at once by itself, such as a server. Raises ModelError for one prompt."""
+
+    async def complete_one(self, prompt: Sequence[Message]) -> str: ...
 
 
 @runtime_checkable
@@ -240,19 +285,23 @@ class DraftingModel(Model, Protocol):
 
 
 class Executor(Protocol):
-    """A frozen executor: turns a step instruction and what is seen into an executable action.
+    """The frozen tool agent: turns a planned step and what is seen into an executable action.
 
-    Raises InstructionError when the instruction leads nowhere, ExecutorError when the agent itself fails.
+    A step's type, instruction and arguments all bind it. For a tool step the action is the call, with the tool's output
+    as ``content``. Raises InstructionError when the step leads nowhere, ExecutorError when the executor itself fails.
     """
 
     name: str
 
-    def act(self, instruction: str, observation: Observation) -> Action: ...
+    async def act(self, step: Step, observation: Observation) -> Action: ...
 
 
 class Env(Protocol):
-    """One page, desktop or device. Deterministic under its seed. Raises EnvironmentFailure when it breaks."""
+    """One page, desktop, device or set of tools. Deterministic under its seed. Raises EnvironmentFailure when it
+    breaks; ``reset`` then makes it usable again."""
 
-    async def reset(self, task: str, seed: int) -> tuple[str, Observation]: ...
+    async def reset(self, task: str, seed: int) -> tuple[Task, Observation]: ...
 
     async def step(self, action: Action) -> Transition: ...
+
+    async def close(self) -> None: ...

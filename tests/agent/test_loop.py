@@ -17,6 +17,7 @@ from tracer1.data.windows_file import read_windows
 from tracer1.envs.toy import TASKS, ToyForm
 from tracer1.errors import EnvironmentFailure, ExecutorError, UsageError
 from tracer1.executors.dom import DomExecutor
+from tracer1.executors.instruction import parse_instruction
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import parse_plan, render_plan
 from tracer1.plan.windows import episode_windows
@@ -30,6 +31,7 @@ from tracer1.types import (
     Observation,
     Plan,
     Step,
+    Task,
     Trajectory,
     Transition,
 )
@@ -41,7 +43,7 @@ SPEC = replace(PROMPT, horizon=3, history=2)
 class BrokenForm(ToyForm):
     """A page that breaks: on the reset of seed 13, and at every key press."""
 
-    async def reset(self, task: str, seed: int) -> tuple[str, Observation]:
+    async def reset(self, task: str, seed: int) -> tuple[Task, Observation]:
         if seed == 13:
             raise EnvironmentFailure("the page crashed")
         return await super().reset(task, seed)
@@ -57,10 +59,10 @@ class Tired:
 
     name = "tired"
 
-    def act(self, instruction: str, observation: Observation) -> Action:
-        if instruction.startswith("type"):
+    async def act(self, step: Step, observation: Observation) -> Action:
+        if step.instruction.startswith("type"):
             raise ExecutorError("no answer within 30 s")
-        return DomExecutor().act(instruction, observation)
+        return await DomExecutor().act(step, observation)
 
 
 def text_of(prompt: Sequence[Message]) -> str:
@@ -69,7 +71,7 @@ def text_of(prompt: Sequence[Message]) -> str:
 
 def say(*instructions: str) -> str:
     """A completion that plans these steps."""
-    kinds = [instruction.split()[0] for instruction in instructions]
+    kinds = [parse_instruction(instruction).action_type for instruction in instructions]
     return render_plan(Plan(tuple(Step("seen", kind, told) for kind, told in zip(kinds, instructions, strict=True))))
 
 
@@ -79,8 +81,8 @@ def expert(images: Path) -> ScriptedModel:
     env = ToyForm(images)
     for task in TASKS:
         for seed in range(30):
-            goal, _ = asyncio.run(env.reset(task, seed))
-            known.setdefault(goal, (task, seed))
+            asked, _ = asyncio.run(env.reset(task, seed))
+            known.setdefault(asked.goal, (task, seed))
 
     def complete(prompt: Sequence[Message]) -> str:
         lines = text_of(prompt).splitlines()
@@ -377,17 +379,20 @@ def test_a_surprise_is_planned_for(act: Callable[..., list[Trajectory]], tmp_pat
 
 
 def test_what_is_a_surprise() -> None:
+    def reason(step: Step, planned_on: Observation, seen: Observation, executor: Executor) -> str:
+        return asyncio.run(surprise(step, planned_on, seen, executor))
+
     box = (0.1, 0.1, 0.2, 0.2)
     before = Observation("a.png", (10, 10), (Element("button", "OK", box), Element("textbox", "Name", box)))
     step = Step("form", "click", "click the 'OK' button")
-    assert surprise(step, before, before, DomExecutor()) == ""
+    assert reason(step, before, before, DomExecutor()) == ""
     moved = replace(before, elements=tuple(replace(e, box=(0.5, 0.5, 0.6, 0.6)) for e in before.elements or ()))
-    assert surprise(step, before, moved, DomExecutor()) == ""
+    assert reason(step, before, moved, DomExecutor()) == ""
     more = replace(before, elements=(*(before.elements or ()), Element("button", "Help", box)))
-    assert surprise(step, before, more, DomExecutor()) == "button 'Help' appeared"
-    assert surprise(step, more, before, DomExecutor()) == "button 'Help' is gone"
-    assert "not known" in surprise(step, before, replace(before, elements=None), DomExecutor())
-    assert surprise(Step("form", "click", "click the 'Send' button"), before, before, DomExecutor())
+    assert reason(step, before, more, DomExecutor()) == "button 'Help' appeared"
+    assert reason(step, more, before, DomExecutor()) == "button 'Help' is gone"
+    assert "not known" in reason(step, before, replace(before, elements=None), DomExecutor())
+    assert reason(Step("form", "click", "click the 'Send' button"), before, before, DomExecutor())
 
 
 # ---- drafts ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from PIL import Image
 from tracer1.envs.toy import BUTTONS, SIZE, TASKS, ToyForm
 from tracer1.errors import ActionError, UsageError
 from tracer1.executors.dom import DomExecutor
-from tracer1.types import Action, Env, Observation, Point, Transition
+from tracer1.executors.instruction import parse_instruction
+from tracer1.types import Action, Env, Observation, Point, Task, Transition
 
 
 @pytest.fixture
@@ -24,14 +25,14 @@ def play(env: ToyForm, task: str, seed: int, *instructions: str) -> list[Transit
         _, seen = await env.reset(task, seed)
         transitions = []
         for instruction in instructions:
-            transitions.append(await env.step(DomExecutor().act(instruction, seen)))
+            transitions.append(await env.step(DomExecutor().ground(parse_instruction(instruction), seen)))
             seen = transitions[-1].observation
         return transitions
 
     return asyncio.run(run())
 
 
-def reset(env: Env, task: str, seed: int) -> tuple[str, Observation]:
+def reset(env: Env, task: str, seed: int) -> tuple[Task, Observation]:
     return asyncio.run(env.reset(task, seed))
 
 
@@ -51,12 +52,12 @@ def test_the_gold_plan_earns_reward_one(env: ToyForm, task: str) -> None:
 def test_an_episode_is_a_function_of_its_seed(env: ToyForm, tmp_path: Path, task: str) -> None:
     first = [reset(env, task, seed) for seed in range(8)]
     assert first == [reset(ToyForm(tmp_path / "images"), task, seed) for seed in range(8)]
-    assert len({goal for goal, _ in first}) > 1
+    assert len({asked.goal for asked, _ in first}) > 1
 
 
 def test_the_screenshot_shows_the_page(env: ToyForm) -> None:
-    goal, seen = reset(env, "toy-form", 0)
-    assert goal.startswith('Enter "')
+    asked, seen = reset(env, "toy-form", 0)
+    assert asked.goal.startswith('Enter "')
     assert seen.size == SIZE
     assert seen.screenshot is not None
     with Image.open(seen.screenshot) as image:
@@ -100,8 +101,8 @@ def test_a_click_beside_everything_takes_the_focus(env: ToyForm) -> None:
 
 
 def test_the_wrong_button_and_too_early_are_failures(env: ToyForm) -> None:
-    goal, _ = reset(env, "toy-press", 3)
-    wrong = next(name for name in BUTTONS if name not in goal)
+    asked, _ = reset(env, "toy-press", 3)
+    wrong = next(name for name in BUTTONS if name not in asked.goal)
     assert play(env, "toy-press", 3, f"click the '{wrong}' button")[-1].reward == -1.0
     reset(env, "toy-field", 3)
     assert play(env, "toy-field", 3, env.gold()[-1].instruction)[-1].reward == -1.0

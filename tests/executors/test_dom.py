@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tracer1.errors import InstructionError
 from tracer1.executors.dom import DomExecutor, reading_order
-from tracer1.types import Action, Element, Observation, Point
+from tracer1.executors.instruction import parse_instruction
+from tracer1.types import Action, Element, Observation, Point, Step
 
 SCREEN = Observation(
     None,
@@ -23,7 +26,8 @@ SCREEN = Observation(
 
 
 def act(instruction: str) -> Action:
-    return DomExecutor().act(instruction, SCREEN)
+    step = Step("", parse_instruction(instruction).action_type, instruction)
+    return asyncio.run(DomExecutor().act(step, SCREEN))
 
 
 @pytest.mark.parametrize(
@@ -67,9 +71,16 @@ def test_refuses_what_is_not_there(instruction: str) -> None:
         act(instruction)
 
 
+def test_the_type_of_the_step_binds_too() -> None:
+    """A plan that says `drag` with the words of a click is not carried out as a click."""
+    for kind in ("drag", "left_double", "type"):
+        with pytest.raises(InstructionError, match=f"the step's action is '{kind}', but its instruction says 'click'"):
+            asyncio.run(DomExecutor().act(Step("", kind, "click the 'OK' button"), SCREEN))
+
+
 def test_needs_elements() -> None:
     with pytest.raises(InstructionError, match="with elements"):
-        DomExecutor().act("click the button", Observation("x.png", (1, 1)))
+        DomExecutor().ground(parse_instruction("click the button"), Observation("x.png", (1, 1)))
 
 
 def test_reading_order_goes_row_by_row() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tracer1.errors import ExecutorError, InstructionError
 from tracer1.executors.ocr import OcrExecutor, read_lines, see
 from tracer1.executors.picture import TextLine, banner_height
 from tracer1.executors.pointing import find, likeness
-from tracer1.types import Box, Element, Observation
+from tracer1.types import Box, Element, Observation, Step
 
 GREY, BORDER, WHITE = (239, 239, 239), (118, 118, 118), (255, 255, 255)
 
@@ -147,7 +148,8 @@ def test_reads_and_keeps_what_it_read(page: Page, tmp_path: Path) -> None:
     page.image.save(tmp_path / "page.png")
     misleading = (Element("button", "Save", (0.9, 0.9, 1.0, 1.0)),)
     observation = Observation(str(tmp_path / "page.png"), (320, 420), misleading)
-    action = OcrExecutor(cache=tmp_path / "cache").act("click the 'Save' button", observation)
+    save = Step("", "click", "click the 'Save' button")
+    action = asyncio.run(OcrExecutor(cache=tmp_path / "cache").act(save, observation))
     assert action.point is not None
     assert within((action.point.x * 320, action.point.y * 420), (10, 340, 130, 380))
     again = OcrExecutor(cache=tmp_path / "cache")
@@ -164,16 +166,20 @@ def test_small_text_is_read() -> None:
     assert abs(line.box[0] - 10) < 5
 
 
+CLICK = Step("", "click", "click the button")
+
+
 @pytest.mark.parametrize("name", ["missing.png", "broken.png"])
 def test_a_picture_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n")
     agent = OcrExecutor(cache=tmp_path / "cache")
     with pytest.raises(ExecutorError, match=f"{name}: not a readable image"):
-        agent.act("click the button", Observation(str(tmp_path / name), (1, 1)))
+        asyncio.run(agent.act(CLICK, Observation(str(tmp_path / name), (1, 1))))
     with pytest.raises(ExecutorError, match="was given none"):
-        agent.act("click the button", Observation(None, (1, 1)))
+        asyncio.run(agent.act(CLICK, Observation(None, (1, 1))))
 
 
 def test_what_needs_no_place_needs_no_picture(tmp_path: Path) -> None:
     agent = OcrExecutor(cache=tmp_path / "cache")
-    assert agent.act("type 'a'", Observation(None, (1, 1))).content == "a"
+    typed = asyncio.run(agent.act(Step("", "type", "type 'a'"), Observation(None, (1, 1))))
+    assert typed.content == "a"

@@ -7,9 +7,21 @@ from dataclasses import replace
 import pytest
 
 from tracer1.actions import describe
+from tracer1.agent.loop import Live, remember
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import parse_plan
-from tracer1.types import HistoryStep, Message, Platform
+from tracer1.plan.windows import episode_rows, episode_windows
+from tracer1.types import (
+    Action,
+    Episode,
+    EpisodeStep,
+    HistoryStep,
+    Message,
+    Observation,
+    Platform,
+    Step,
+    Task,
+)
 
 PAST = [HistoryStep(f"screen {k}", "click", f"click the 'B{k}' button") for k in range(1, 8)]
 
@@ -83,3 +95,44 @@ def test_the_full_guide_shows_a_valid_example_and_the_actions(platform: Platform
 
 def test_versions_are_their_names() -> None:
     assert all(spec.version == name for name, spec in PROMPTS.items())
+
+
+@pytest.mark.parametrize(
+    ("platform", "source", "screenshot", "text", "files"),
+    [
+        ("web", "miniwob", "a.png", None, ()),
+        ("desktop", "agentnet", "a.png", None, ()),
+        ("mobile", "gui-odyssey", "a.png", None, ()),
+        ("web", "agenttrek", None, "[1] button 'Send'", ()),
+        ("tools", "mm-traj", None, None, ("files/a.png", "files/b.pdf")),
+    ],
+)
+@pytest.mark.parametrize("version", PROMPTS)
+def test_acting_sends_the_bytes_of_training(
+    platform: Platform, source: str, screenshot: str | None, text: str | None, files: tuple[str, ...], version: str
+) -> None:
+    """The prompts of recorded windows, of their fast form, and of the live loop are the same bytes at every step."""
+    steps = tuple(
+        EpisodeStep(
+            screenshot,
+            (10, 10) if screenshot else (0, 0),
+            f"state {t}",
+            "do it",
+            Action("ocr", arguments={"image": "a"}) if platform == "tools" else Action("wait"),
+            observation=f"output {t}" if platform == "tools" else None,
+            text=text,
+        )
+        for t in range(3)
+    )
+    episode = Episode("e", source, platform, "Do it.", "train", steps, files)
+    spec = replace(PROMPTS[version], history=2, horizon=3)
+    windows = list(episode_windows(episode, spec, 2, 3))
+    rows = list(episode_rows(episode, spec, 2, 3))
+    seen = Observation(screenshot, steps[0].size, None, text, platform, files)
+    live = Live("task", 0, Task("Do it.", platform, source, files), seen, 0.0)
+    for window, row, step in zip(windows, rows, steps, strict=True):
+        assert live.prompt(spec) == window.prompt
+        assert [m["content"] for m in row["prompt"]] == [m["content"][-1]["text"] for m in window.prompt]
+        assert row["images"] == list(window.images) == [p["image"] for p in window.prompt[-1]["content"][:-1]]
+        live.history.append(remember(Step(step.abstraction, step.action.action_type, step.instruction)))
+        live.observation = replace(seen, text=step.observation if platform == "tools" else text)

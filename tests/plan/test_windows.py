@@ -132,6 +132,7 @@ def test_the_form_of_a_reference() -> None:
             "status": "not done",
             "box": [0.4, 0.0, 0.6, 1.0],
             "elements": "elements/0.json",
+            "size": [160, 210],
         },
         {
             "screenshot_abstraction": "state 1",

@@ -12,9 +12,10 @@ from tracer1.data.store import EpisodeStore, read_episodes
 from tracer1.errors import ExecutorError, InstructionError, UsageError
 from tracer1.evaluation.grounding import grounding_report
 from tracer1.executors.dom import DomExecutor
+from tracer1.executors.instruction import parse_instruction
 from tracer1.executors.ocr import OcrExecutor
 from tracer1.recipes.record import RecordReport, record_miniwob, verify_experts
-from tracer1.types import Action, Observation, Point
+from tracer1.types import Action, Observation, Point, Step
 
 TASKS = ["login-user-popup", "form-sequence-2", "click-button-sequence"]
 
@@ -43,7 +44,7 @@ def test_every_step_is_whole(recorded: RecordReport) -> None:
             assert step.elements is not None
             assert Image.open(store.path(step.screenshot)).size == step.size == (160, 210)
             seen = Observation(None, step.size, store.load_elements(step.elements))
-            action = agent.act(step.instruction, seen)
+            action = agent.ground(parse_instruction(step.instruction), seen)
             assert (action.action_type, action.content) == (step.action.action_type, step.action.content)
 
 
@@ -80,7 +81,8 @@ class Corner:
 
     name = "corner"
 
-    def act(self, instruction: str, observation: Observation) -> Action:
+    async def act(self, step: Step, observation: Observation) -> Action:
+        instruction = step.instruction
         assert observation.elements is None
         if "field" in instruction:
             raise ExecutorError("no fields today")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
-from nano_planner import STAGE, Nano
+from nano_planner import STAGE, Nano, each
 
 from tracer1.config.settings import StageSettings
 from tracer1.errors import TrainingError
@@ -45,9 +45,9 @@ class Stuck:
     def __init__(self, seconds: float) -> None:
         self.seconds, self.executor = seconds, self
 
-    def __call__(self, completion: str, row: dict[str, Any]) -> Score:
+    def __call__(self, completions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Score]:
         time.sleep(self.seconds)
-        return variety(completion, row)
+        return [variety(completion, row) for completion, row in zip(completions, rows, strict=True)]
 
 
 def variety(completion: str, row: dict[str, Any]) -> Score:
@@ -66,7 +66,16 @@ def trainer(nano: Nano, rows: Dataset, tmp_path: Path) -> Callable[..., PlanTrai
         model = load_model(nano.folder)
         spoil(model)
         settings = SETTINGS.model_copy(update=changes)
-        made = make_trainer(model, load_processor(nano.folder), rows, scorer, settings, tmp_path, "stage1", 7)
+        made = make_trainer(
+            model,
+            load_processor(nano.folder),
+            rows,
+            scorer if isinstance(scorer, Stuck) else each(scorer),
+            settings,
+            tmp_path,
+            "stage1",
+            7,
+        )
         made.model.train()
         return made
 
@@ -281,9 +290,9 @@ def test_a_run_that_goes_on_is_left_in_peace() -> None:
 def test_a_slow_tool_agent_is_named_with_its_sample() -> None:
     said: list[str] = []
     with Watchdog(0.05, said.append) as watchdog:
-        watched(Stuck(0.5), watchdog)("abc", {"episode_id": "login/7", "step": 2})
+        watched(Stuck(0.5), watchdog)(["abc"], [{"episode_id": "login/7", "step": 2}])
     assert said
-    assert "the run waits for the score of a sample of login/7#2 with executor 'slow-agent'" in said[0]
+    assert "the run waits for the scores of 1 samples of login/7#2 with executor 'slow-agent'" in said[0]
 
 
 def test_a_training_names_what_it_waits_for(
@@ -292,5 +301,5 @@ def test_a_training_names_what_it_waits_for(
     made = trainer(Stuck(0.3), stall_seconds=0.1)
     with made.watchdog:
         made.train()
-    assert "the run waits for the score of a sample of toy/" in caplog.text
+    assert "the run waits for the scores of" in caplog.text
     assert "with executor 'slow-agent'" in caplog.text

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import read_rows
 from tracer1.errors import DataError, ExecutorError
 from tracer1.executors.dom import DomExecutor
+from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import render_plan
+from tracer1.plan.windows import episode_rows
 from tracer1.rewards import grounded, trajectory
 from tracer1.training.scoring import (
     GroundedScorer,
@@ -21,7 +25,7 @@ from tracer1.training.scoring import (
     recorded_observation,
     text_of,
 )
-from tracer1.types import Action, Observation, Plan, Reference, Score, Step
+from tracer1.types import Action, Episode, EpisodeStep, Observation, Plan, Reference, Score, Step
 
 
 class Unreachable:
@@ -29,13 +33,18 @@ class Unreachable:
 
     name = "unreachable"
 
-    def act(self, instruction: str, observation: Observation) -> Action:
+    async def act(self, step: Step, observation: Observation) -> Action:
         raise ExecutorError("no answer within 30 s")
 
 
 @pytest.fixture(scope="module")
 def rows(nano: Nano) -> list[dict[str, Any]]:
     return list(read_rows(nano.windows))
+
+
+def row_of(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as a trainer has it: no image is opened here."""
+    return {**row, "images": list(row["images"])}
 
 
 def gold(row: dict[str, Any]) -> str:
@@ -51,7 +60,7 @@ def stage_2(nano: Nano) -> GroundedScorer:
 def test_the_gold_plan_earns_one_in_stage_1(rows: list[dict[str, Any]], profile: str) -> None:
     scorer = TrajectoryScorer(trajectory.PROFILES[profile])
     for row in rows:
-        score = scorer(gold(row), row)
+        (score,) = scorer([gold(row)], [row])
         assert score.overall == pytest.approx(1.0)
         assert score.format == 1.0
 
@@ -60,7 +69,7 @@ def test_the_gold_plan_earns_one_in_stage_1(rows: list[dict[str, Any]], profile:
 def test_the_gold_step_is_executed_right_in_stage_2(nano: Nano, rows: list[dict[str, Any]], profile: str) -> None:
     scorer = GroundedScorer(grounded.PROFILES[profile], DomExecutor(), nano.store)
     for row in rows:
-        score = scorer(gold(row), row)
+        (score,) = scorer([gold(row)], [row])
         assert (score.accuracy, score.overall) == (1.0, pytest.approx(1.0))
 
 
@@ -68,16 +77,16 @@ def test_stage_2_looks_at_the_first_step_alone(rows: list[dict[str, Any]], stage
     row = next(row for row in rows if len(recorded(row).steps) == 3)
     first = recorded(row).steps[0]
     nonsense = Step("?", "drag", "dance")
-    assert stage_2(render_plan(Plan((first, nonsense))), row).accuracy == 1.0
-    assert stage_2(render_plan(Plan((nonsense, first))), row).accuracy == 0.0
+    plans = [render_plan(Plan((first, nonsense))), render_plan(Plan((nonsense, first)))]
+    assert [score.accuracy for score in stage_2(plans, [row, row])] == [1.0, 0.0]
 
 
 def test_the_wrong_target_and_no_target_earn_nothing(rows: list[dict[str, Any]], stage_2: GroundedScorer) -> None:
     row = next(row for row in rows if recorded(row).steps[0].instruction.endswith("button"))
     right = recorded(row).steps[0].instruction
     other = next(b for b in ("Send", "Help", "Back") if f"'{b}'" not in right)
-    wrong = stage_2(render_plan(Plan((Step("", "click", f"click the '{other}' button"),))), row)
-    lost = stage_2(render_plan(Plan((Step("", "click", "click the 'Nowhere' button"),))), row)
+    plans = [render_plan(Plan((Step("", "click", f"click the '{name}' button"),))) for name in (other, "Nowhere")]
+    wrong, lost = stage_2(plans, [row, row])
     assert (wrong.accuracy, wrong.terms["no_target"]) == (0.0, 0.0)
     assert (lost.accuracy, lost.terms["no_target"]) == (0.0, 1.0)
 
@@ -85,13 +94,13 @@ def test_the_wrong_target_and_no_target_earn_nothing(rows: list[dict[str, Any]],
 @pytest.mark.parametrize("completion", ["", "I do not know.", "<think></think><answer></answer>", "Step 1: {"])
 def test_garbage_is_scored(rows: list[dict[str, Any]], stage_2: GroundedScorer, completion: str) -> None:
     for scorer in (TrajectoryScorer(trajectory.PAPER), stage_2):
-        assert scorer(completion, rows[0]).overall == 0.0
+        assert scorer([completion], [rows[0]])[0].overall == 0.0
 
 
 def test_a_tool_agent_that_fails_leaves_the_sample_unscored(nano: Nano, rows: list[dict[str, Any]]) -> None:
     function = RewardFunction(GroundedScorer(grounded.PAPER, Unreachable(), nano.store))
     said = [gold(rows[0]), "no plan at all"]
-    columns = {"reference": [row["reference"] for row in rows[:2]], "images": [row["images"] for row in rows[:2]]}
+    columns = {name: [row[name] for row in rows[:2]] for name in ("reference", "images", "episode_id", "step")}
     assert function(said, **columns) == [None, 0.0]
     assert function.last[0].unscored == "no answer within 30 s"
     assert function.last[1].unscored is None
@@ -100,7 +109,7 @@ def test_a_tool_agent_that_fails_leaves_the_sample_unscored(nano: Nano, rows: li
 def test_the_reward_function_scores_what_trl_hands_it(rows: list[dict[str, Any]]) -> None:
     function = RewardFunction(TrajectoryScorer(trajectory.PAPER))
     texts = [gold(row) for row in rows[:3]]
-    columns = {name: [row[name] for row in rows[:3]] for name in ("reference", "images", "episode_id")}
+    columns = {name: [row[name] for row in rows[:3]] for name in ("reference", "images", "episode_id", "step")}
     spoken = [[{"role": "assistant", "content": text}] for text in texts]
     rewards = function(spoken, prompts=[], completion_ids=[], trainer_state=None, **columns)
     assert rewards == pytest.approx([1.0, 1.0, 1.0])
@@ -125,17 +134,86 @@ def test_the_recorded_screen_is_what_the_tool_agent_sees(nano: Nano, rows: list[
 def test_missing_elements_are_an_error_and_no_zero(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     scorer = GroundedScorer(grounded.PAPER, DomExecutor(), EpisodeStore(tmp_path))
     with pytest.raises(DataError, match="cannot be read"):
-        scorer(gold(rows[0]), rows[0])
+        scorer([gold(rows[0])], [rows[0]])
 
 
-def test_a_row_without_an_action_is_an_error_in_stage_2(stage_2: GroundedScorer) -> None:
-    row = {"reference": json.dumps(["click"]), "images": []}
-    with pytest.raises(DataError, match="nothing to compare with"):
-        stage_2("", row)
+def test_a_row_without_an_action_is_unscored_and_costs_no_other(
+    rows: list[dict[str, Any]], stage_2: GroundedScorer
+) -> None:
+    empty = {"reference": json.dumps(["click"]), "images": []}
+    lost, kept = stage_2(["", gold(rows[0])], [empty, rows[0]])
+    assert (lost.overall, kept.overall) == (None, pytest.approx(1.0))
+    assert "no recorded action to compare with" in (lost.unscored or "")
+
+
+class Echo:
+    """An executor that gives back whatever it is shown of the tool's output."""
+
+    name = "echo"
+
+    async def act(self, step: Step, observation: Observation) -> Action:
+        return Action(step.action_type, arguments=step.arguments, content=observation.text or "")
+
+
+def test_the_executor_is_not_shown_what_came_of_the_step(tmp_path: Path) -> None:
+    """The recorded output of the very call would be worth 1.0 to an executor that only repeats it."""
+    steps = tuple(
+        EpisodeStep(None, (0, 0), "", "read it", Action("ocr", arguments={"image": "a.png"}), observation=output)
+        for output in ("total: 42", "sum: 7")
+    )
+    episode = Episode("e", "mm-traj", "tools", "What is the total?", "train", steps, files=("files/a.png",))
+    store = EpisodeStore(tmp_path)
+    made = [row_of(row) for row in episode_rows(episode, PROMPTS["brief-1"])]
+    assert [recorded_observation([], recorded(row), store).text for row in made] == [None, "total: 42"]
+    assert recorded_observation([], recorded(made[0]), store).files == (str(tmp_path / "files/a.png"),)
+    scorer = GroundedScorer(grounded.PAPER, Echo(), store)
+    plan = render_plan(Plan((Step("", "ocr", "read it", arguments={"image": "a.png"}),)))
+    assert [score.accuracy for score in scorer([plan, plan], made)] == [0.0, 0.0]
+
+
+def test_many_steps_are_executed_at_once(rows: list[dict[str, Any]], nano: Nano) -> None:
+    """Eight executions that each wait for the seven others: one after the other they would never end."""
+    together = asyncio.Barrier(8)
+
+    class Waiting(DomExecutor):
+        async def act(self, step: Step, observation: Observation) -> Action:
+            await together.wait()
+            return await super().act(step, observation)
+
+    scorer = GroundedScorer(grounded.PAPER, Waiting(), nano.store, concurrency=8, timeout=20)
+    scores = scorer([gold(row) for row in rows[:8]], rows[:8])
+    assert [score.accuracy for score in scores] == [1.0] * 8
+
+
+def test_a_step_that_takes_too_long_is_unscored(rows: list[dict[str, Any]], nano: Nano) -> None:
+    class Hanging(DomExecutor):
+        async def act(self, step: Step, observation: Observation) -> Action:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    (score,) = GroundedScorer(grounded.PAPER, Hanging(), nano.store, timeout=0.05)([gold(rows[0])], [rows[0]])
+    assert (score.overall, score.unscored) == (None, "executor 'dom': no answer within 0.05 s")
+
+
+def test_a_score_is_computed_once_and_kept_for_the_batch(rows: list[dict[str, Any]]) -> None:
+    asked: list[str] = []
+
+    def counting(completions: Sequence[str], batch: Sequence[dict[str, Any]]) -> list[Score]:
+        asked.extend(completions)
+        return [Score(1.0, 1.0, 1.0) for _ in completions]
+
+    function = RewardFunction(counting)
+    function.score(["a", "b"], rows[:2])
+    columns = {name: [row[name] for row in rows[:2]] for name in ("reference", "images", "episode_id", "step")}
+    function(["a", "c"], **columns)
+    assert asked == ["a", "b", "c"]
+    function(["a", "c"], **columns)
+    assert asked == ["a", "b", "c", "a", "c"]
 
 
 def test_a_scorer_is_any_function_of_text_and_row() -> None:
-    def length(completion: str, row: dict[str, Any]) -> Score:
-        return Score(float(len(completion)), 1.0, 1.0)
+    def length(completions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Score]:
+        return [Score(float(len(completion)), 1.0, 1.0) for completion in completions]
 
-    assert RewardFunction(length)(["ab", "c"], reference=["", ""], images=[[], []]) == [2.0, 1.0]
+    columns = {"reference": ["", ""], "images": [[], []], "episode_id": ["a", "b"], "step": [0, 0]}
+    assert RewardFunction(length)(["ab", "c"], **columns) == [2.0, 1.0]

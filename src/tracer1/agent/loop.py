@@ -1,31 +1,32 @@
 """The plan-act loop (METHOD section 1): observe, forecast T steps, let the executor do the first, look, plan again.
 
-Many pages move in lock-step so that one batch of prompts serves them all; a page that finishes takes the next episode
-at once.
+Many episodes run side by side; each asks the planner when it is ready (agent/batching.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from tracer1.errors import ActionError, EnvironmentFailure, ExecutorError, InstructionError, PlanError
+from tracer1.agent.batching import Batcher
+from tracer1.errors import ActionError, EnvironmentFailure, ExecutorError, InstructionError, ModelError, PlanError
 from tracer1.plan.prompt import PromptSpec
 from tracer1.plan.text import render_tail, require_plan
 from tracer1.types import (
     Action,
-    DraftingModel,
     Ending,
     Env,
     Executor,
     HistoryStep,
+    Message,
     Model,
     Observation,
     Plan,
     Step,
+    Task,
     Trajectory,
     Transition,
     Turn,
@@ -44,22 +45,25 @@ class Limits:
     seconds: float = 120.0
     steps_per_plan: int = 1
 
+    def steps_of(self, live: Live) -> int:
+        """The most steps of an episode: of its task by name, else the task's own limit, else the default."""
+        return self.steps.get(live.name, live.task.max_steps or self.default_steps)
+
 
 @dataclass(slots=True)
 class Live:
     """One episode under way."""
 
-    task: str
+    name: str  # of the task
     seed: int
-    goal: str
+    task: Task
     observation: Observation
     started: float
     history: list[HistoryStep] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
 
-    def prompt(self, spec: PromptSpec) -> tuple[dict[str, object], ...]:
-        images = (self.observation.screenshot,) if self.observation.screenshot else ()
-        return spec.messages(self.goal, self.history, number=len(self.history) + 1, images=images)
+    def prompt(self, spec: PromptSpec) -> tuple[Message, ...]:
+        return spec.prompt(self.task, self.observation, self.history, len(self.history) + 1)
 
     def draft(self) -> str:
         """What the planner will probably say next."""
@@ -68,9 +72,9 @@ class Live:
 
     def close(self, ending: Ending, where: str = "", reward: float = 0.0) -> Trajectory:
         return Trajectory(
-            self.task,
+            self.name,
             self.seed,
-            self.goal,
+            self.task.goal,
             tuple(self.turns),
             reward,
             reward > 0,
@@ -89,49 +93,55 @@ async def run_episodes(
     limits: Limits,
     on_trajectory: Callable[[Trajectory], None] = lambda _: None,
 ) -> list[Trajectory]:
-    """Run every (task, seed) job once over the given pages; rollouts come back in the order of the jobs."""
-    queue = list(enumerate(jobs))[::-1]
+    """Run every (task, seed) job once over the given environments; trajectories come back in the order of the jobs."""
+    queue = deque(enumerate(jobs))
     done: dict[int, Trajectory] = {}
-    slots: list[tuple[int, Live] | None] = [None] * len(envs)
+    planner = Batcher(model)
+    planner.active = len(envs)
 
-    def finish(job: int, rollout: Trajectory) -> None:
-        done[job] = rollout
-        on_trajectory(rollout)
+    async def work(env: Env) -> None:
+        try:
+            while queue:
+                number, (name, seed) = queue.popleft()
+                done[number] = await run_episode(env, name, seed, planner, executor, spec, limits)
+                on_trajectory(done[number])
+        finally:
+            planner.leave()
 
-    async def fill(i: int) -> None:
-        while queue and slots[i] is None:
-            job, (task, seed) = queue.pop()
-            started = time.monotonic()
-            try:
-                goal, observation = await envs[i].reset(task, seed)
-                slots[i] = (job, Live(task, seed, goal, observation, started))
-            except EnvironmentFailure as error:
-                finish(
-                    job,
-                    Trajectory(
-                        task, seed, "", (), 0.0, False, "failed", f"environment: {error}", time.monotonic() - started
-                    ),
-                )
+    answering = asyncio.create_task(planner.run())
+    running = {asyncio.create_task(work(env)) for env in envs}
+    try:
+        while running:
+            finished, _ = await asyncio.wait({*running, answering}, return_when=asyncio.FIRST_COMPLETED)
+            for task in finished:
+                task.result()  # a bug ends the run as itself
+            running -= finished
+    finally:
+        for task in (*running, answering):
+            task.cancel()
+        await asyncio.gather(*running, answering, return_exceptions=True)
+    return [done[number] for number in range(len(jobs))]
 
-    async def advance(i: int, completion: str) -> None:
-        slot = slots[i]
-        assert slot is not None
-        ended = await turn(slot[1], completion, envs[i], executor, limits)
+
+async def run_episode(
+    env: Env, name: str, seed: int, planner: Batcher, executor: Executor, spec: PromptSpec, limits: Limits
+) -> Trajectory:
+    """One episode of task ``name``. What fails ends it by name; it is never raised."""
+    started = time.monotonic()
+    try:
+        task, observation = await env.reset(name, seed)
+    except EnvironmentFailure as error:
+        seconds = time.monotonic() - started
+        return Trajectory(name, seed, "", (), 0.0, False, "failed", f"environment: {error}", seconds)
+    live = Live(name, seed, task, observation, started)
+    while True:
+        try:
+            completion = await planner.complete(live.prompt(spec), live.draft())
+        except ModelError as error:
+            return live.close("failed", f"planner, step {len(live.turns) + 1}: {error}")
+        ended = await turn(live, completion, env, executor, limits)
         if ended is not None:
-            finish(slot[0], ended)
-            slots[i] = None
-
-    while len(done) < len(jobs):
-        await asyncio.gather(*(fill(i) for i in range(len(envs))))
-        active = [(i, slot[1]) for i, slot in enumerate(slots) if slot is not None]
-        prompts = [live.prompt(spec) for _, live in active]
-        if isinstance(model, DraftingModel):
-            drafts = [live.draft() for _, live in active]
-            completions = await asyncio.to_thread(model.complete_drafted, prompts, drafts)
-        else:
-            completions = await asyncio.to_thread(model.complete, prompts)
-        await asyncio.gather(*(advance(i, text) for (i, _), text in zip(active, completions, strict=True)))
-    return [done[i] for i in range(len(jobs))]
+            return ended
 
 
 async def turn(live: Live, completion: str, env: Env, executor: Executor, limits: Limits) -> Trajectory | None:
@@ -147,7 +157,7 @@ async def turn(live: Live, completion: str, env: Env, executor: Executor, limits
     planned_on = live.observation
     ended = await take(live, completion, plan, env, executor, limits)
     for k in range(1, min(limits.steps_per_plan, len(plan.steps))):
-        if ended is not None or surprise(plan.steps[k], planned_on, live.observation, executor):
+        if ended is not None or await surprise(plan.steps[k], planned_on, live.observation, executor):
             break
         rest = replace(plan, steps=plan.steps[k:], first_number=plan.first_number + k)
         ended = await take(live, "", rest, env, executor, limits)
@@ -165,7 +175,7 @@ async def take(
         live.turns.append(Turn(live.observation.screenshot, completion, plan, action, error))
 
     try:
-        action = executor.act(step.instruction, live.observation)
+        action = await executor.act(step, live.observation)
         transition: Transition = await env.step(action)
     except (InstructionError, ActionError) as error:  # the planner's fault
         record(str(error))
@@ -178,14 +188,15 @@ async def take(
     live.observation = transition.observation
     if transition.terminated or action.action_type == "finished":
         return live.close("finished", transition.reason, transition.reward)
-    if len(live.turns) >= limits.steps.get(live.task, limits.default_steps):
+    if len(live.turns) >= limits.steps_of(live):
         return live.close("truncated", f"{len(live.turns)} steps")
-    if time.monotonic() - live.started > limits.seconds:
-        return live.close("truncated", f"{limits.seconds:g} seconds")
+    seconds = limits.seconds if live.task.seconds is None else live.task.seconds
+    if time.monotonic() - live.started > seconds:
+        return live.close("truncated", f"{seconds:g} seconds")
     return None
 
 
-def surprise(step: Step, planned_on: Observation, seen: Observation, executor: Executor) -> str:
+async def surprise(step: Step, planned_on: Observation, seen: Observation, executor: Executor) -> str:
     """Why the plan's next step may not be done without planning again; "" when it may.
 
     It may when the screen still holds what it held when the plan was made (the same elements by role and name: nothing
@@ -199,7 +210,7 @@ def surprise(step: Step, planned_on: Observation, seen: Observation, executor: E
         role, name = next(iter(changed))
         return f"{role} {name!r} {'appeared' if after[role, name] > before[role, name] else 'is gone'}"
     try:
-        executor.act(step.instruction, seen)
+        await executor.act(step, seen)
     except (InstructionError, ActionError, ExecutorError) as error:
         return str(error)
     return ""

@@ -14,7 +14,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -124,9 +124,11 @@ def _trainers(folder: Path) -> tuple[Any, Any]:
     processor = load_processor(BASE)
     row = {"prompt": [{"role": "user", "content": "x"}], "images": [], "reference": "{}", "episode_id": "a/b/0"}
     rows = Dataset.from_list([{**row, "step": k} for k in range(4)])  # TRL asks for some; they are not used
-    ours = make_trainer(
-        load_model(BASE), processor, rows, lambda completion, row: Score(0.0, 0.0, 0.0), settings, folder, "stage1", 0
-    )
+
+    def nothing(completions: Sequence[str], rows: Sequence[Row]) -> list[Score]:
+        return [Score(0.0, 0.0, 0.0) for _ in completions]
+
+    ours = make_trainer(load_model(BASE), processor, rows, nothing, settings, folder, "stage1", 0)
     return ours, stock_trainer(load_model(BASE), processor, rows, settings, folder / "stock")
 
 

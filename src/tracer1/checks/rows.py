@@ -214,10 +214,9 @@ def _score(window: Window, gold: str, measure: Measure, found: _Found) -> None:
     elif most < 1:
         found.repeating += 1
     if measure.grounded is not None:
-        try:
-            grounded = score_grounded(gold, window.reference, recorded_agent(window.reference), measure.grounded)
-        except TraceR1Error as error:
-            found.unscored.append(f"{name_of(window)}: {error}")
+        grounded = score_grounded(gold, window.reference, recorded_agent(window.reference), measure.grounded)
+        if grounded.unscored is not None:
+            found.unscored.append(f"{name_of(window)}: {grounded.unscored}")
             return
         score = grounded.overall or 0.0
         if abs(score - 1) > 1e-9:
@@ -267,7 +266,7 @@ def _agent_item(name: str, file: str, scorer: GroundedScorer, count: int) -> Che
         window = row_to_window(row)
         images = [str(scorer.store.path(path).resolve()) for path in window.images]
         try:
-            score = scorer(gold_plan(window), {**row, "images": images})
+            (score,) = scorer([gold_plan(window)], [{**row, "images": images}])
         except TraceR1Error as error:
             missed.append(f"{name_of(window)}: {error}")
             continue

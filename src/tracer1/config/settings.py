@@ -144,7 +144,9 @@ class ExecutorSettings(Settings):
     """The frozen executor that executes the first predicted step."""
 
     name: str = "ui-tars"
-    options: dict[str, Any] = Field(default_factory=dict)  # handed to the agent untouched
+    options: dict[str, Any] = Field(default_factory=dict)  # handed to the executor untouched
+    concurrency: Positive = 8  # steps executed at once
+    timeout: AboveZero = 120.0  # seconds for one step; a step that takes longer is unscored
 
 
 class WarmupSettings(Settings):

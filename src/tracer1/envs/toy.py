@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from tracer1.coordinates import inside
 from tracer1.errors import ActionError, UsageError
 from tracer1.files import write_atomic
-from tracer1.types import Action, Box, Element, Observation, Point, Size, Step, Transition
+from tracer1.types import Action, Box, Element, Observation, Point, Size, Step, Task, Transition
 
 SIZE: Final[Size] = (128, 96)  # pixels
 TASKS: Final = {"toy-press": 0, "toy-field": 1, "toy-form": 2, "toy-long-form": 3}
@@ -48,7 +48,7 @@ class ToyForm:
         self.images = Path(images)
         self._page: _Page | None = None
 
-    async def reset(self, task: str, seed: int) -> tuple[str, Observation]:
+    async def reset(self, task: str, seed: int) -> tuple[Task, Observation]:
         """Begin the episode of ``task`` (one of TASKS) that ``seed`` names. Raises UsageError for an unknown task."""
         if task not in TASKS:
             raise UsageError(f"no toy task {task!r}; there are {', '.join(TASKS)}")
@@ -63,7 +63,7 @@ class ToyForm:
         self._page = page
         entries = " and ".join(f'"{text}" as {name}' for name, text in wanted.items())
         goal = f"Enter {entries}, then press {page.button}." if wanted else f"Press {page.button}."
-        return goal, self._look(page)
+        return Task(goal, "web", "toy"), self._look(page)
 
     async def step(self, action: Action) -> Transition:
         """Click, type into the field that has the focus, move the focus with tab, or wait.
@@ -91,6 +91,9 @@ class ToyForm:
             case _:
                 raise ActionError(f"a form cannot do {action.action_type!r} {action.key or ''}".rstrip())
         return Transition(self._look(page), 0.0, False)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
 
     def gold(self) -> tuple[Step, ...]:
         """The shortest way from here to reward 1, told to an executor; empty when a field holds a wrong text."""

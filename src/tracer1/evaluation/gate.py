@@ -146,6 +146,7 @@ def plan_rewards(path: str | Path, config: Config, rows: Sequence[Row]) -> Rewar
         for start in range(0, len(rows), planner.batch_size):
             part = rows[start : start + planner.batch_size]
             completions = planner.complete([row_messages(row) for row in part])
-            rewards |= {window_id(r): score(c, r).overall for r, c in zip(part, completions, strict=True)}
+            scores = score(completions, part)
+            rewards |= {window_id(r): s.overall for r, s in zip(part, scores, strict=True)}
             tick(len(rewards), len(rows))
     return rewards

@@ -10,9 +10,10 @@ from typing import Any
 
 from tracer1.coordinates import inside
 from tracer1.data.store import EpisodeStore
-from tracer1.errors import ExecutorError, InstructionError
+from tracer1.errors import InstructionError
 from tracer1.executors.instruction import POINTING, parse_instruction
-from tracer1.types import Box, Element, Episode, EpisodeStep, Executor, Observation, Point
+from tracer1.executors.running import Background, attempt
+from tracer1.types import Box, Element, Episode, EpisodeStep, Executor, Observation, Outcome, Step
 
 ACTION_TYPES = frozenset(POINTING.values())
 
@@ -42,6 +43,7 @@ def grounding_report(
     store = EpisodeStore(store_dir)
     tallies = {agent.name: _Tally() for agent in agents}
     count = 0
+    background = Background()
     for task, step, box in _pointing(episodes):
         if limit is not None and count >= limit:
             break
@@ -50,11 +52,14 @@ def grounding_report(
         target = _target(elements or (), box)
         screenshot = str(store.path(step.screenshot)) if step.screenshot else None
         seen = Observation(screenshot, step.size, elements)
-        groups = [("all", ""), ("role", parse_instruction(step.instruction).role or ""), ("task", task)]
+        told = Step(step.abstraction, step.action.action_type, step.instruction)
+        groups = [("all", ""), ("role", _role(step.instruction)), ("task", task)]
         if target is not None and target.bears_text:
             groups.append(("text", ""))
         for agent in agents:
-            _try(agent, tallies[agent.name], step, box, seen, groups)
+            shown = seen if agent.name == "dom" else replace(seen, elements=None)
+            outcome = background.run(attempt(agent, told, shown))
+            _count(outcome, tallies[agent.name], step, box, groups)
         if progress is not None:
             progress(count)
     return {"steps": count, "agents": {name: _summary(tally) for name, tally in tallies.items()}}
@@ -68,23 +73,19 @@ def _pointing(episodes: Iterable[Episode]) -> Iterable[tuple[str, EpisodeStep, B
                 yield task, step, step.box
 
 
-def _try(
-    agent: Executor,
-    tally: _Tally,
-    step: EpisodeStep,
-    box: Box,
-    seen: Observation,
-    groups: Sequence[tuple[str, str]],
-) -> None:
-    answer = ""
-    point: Point | None = None
+def _role(instruction: str) -> str:
+    """The role that an instruction names; "" where it is in free language."""
     try:
-        point = agent.act(step.instruction, seen if agent.name == "dom" else replace(seen, elements=None)).point
-    except InstructionError as error:
-        answer = str(error)
-    except ExecutorError:
+        return parse_instruction(instruction).role or ""
+    except InstructionError:
+        return ""
+
+
+def _count(outcome: Outcome, tally: _Tally, step: EpisodeStep, box: Box, groups: Sequence[tuple[str, str]]) -> None:
+    if outcome.failed is not None:
         tally.unscored += 1
         return
+    answer, point = outcome.missed or "", outcome.action.point if outcome.action else None
     hit = point is not None and inside(point, box)
     tally.steps.update(groups)
     if hit:

@@ -59,8 +59,8 @@ def evaluate_windows(
     for start in range(0, len(windows), batch):
         completions += model.complete([w.prompt for w in windows[start : start + batch]])
         on_batch(len(completions))
-    first = [trajectory(c, r) for c, r in zip(completions, rows, strict=True)]
-    second = [grounded(c, r) for c, r in zip(completions, rows, strict=True)]
+    first = trajectory(completions, rows)
+    second = grounded(completions, rows)
     plans = [parse_plan(c).plan for c in completions]
     references = [recorded(r) for r in rows]
     hits = [hit_by_depth(p, ref.steps) for p, ref in zip(plans, references, strict=True)]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from tracer1.errors import InstructionError
-from tracer1.executors.instruction import POINTING, Instruction, ordinal_word, parse_instruction
-from tracer1.types import Action, Box, Element, Observation, Point
+from tracer1.executors.instruction import POINTING, Instruction, instruction_of, ordinal_word
+from tracer1.types import Action, Box, Element, Observation, Point, Step
 
 T = TypeVar("T")
 
@@ -20,9 +20,12 @@ class DomExecutor:
 
     name = "dom"
 
-    def act(self, instruction: str, observation: Observation) -> Action:
-        """The action for ``instruction``, points as fractions. Raises InstructionError when nothing on screen fits."""
-        parsed = parse_instruction(instruction)
+    async def act(self, step: Step, observation: Observation) -> Action:
+        """The action for ``step``, points as fractions. Raises InstructionError when nothing on the screen fits."""
+        return self.ground(instruction_of(step), observation)
+
+    def ground(self, parsed: Instruction, observation: Observation) -> Action:
+        """The action for an instruction that has been taken apart."""
         if observation.elements is None:
             raise InstructionError("the dom agent needs an observation with elements; use 'ocr' where there are none")
         elements = observation.elements

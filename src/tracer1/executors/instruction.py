@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tracer1.errors import InstructionError
+from tracer1.types import Step
 
 ROLES: Final = (
     "button",
@@ -113,6 +114,18 @@ def parse_instruction(text: str) -> Instruction:
                     break
                 return Instruction(ordinal=int(ordinal) if ordinal else None, **parts)
     raise InstructionError(f"not an instruction: {words[:80]!r}; say for example \"click the 'Login' button\"")
+
+
+def instruction_of(step: Step) -> Instruction:
+    """The instruction of a planned step. Raises InstructionError when its words are not in the grammar, or speak of
+    another action than the step's own ``action_type``."""
+    parsed = parse_instruction(step.instruction)
+    if parsed.action_type != step.action_type:
+        raise InstructionError(
+            f"the step's action is {step.action_type!r}, but its instruction says {parsed.action_type!r}: "
+            f"{step.instruction[:80]!r}"
+        )
+    return parsed
 
 
 def render_instruction(instruction: Instruction) -> str:

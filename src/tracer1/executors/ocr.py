@@ -5,6 +5,7 @@ Text is read by rapidocr and kept by image hash. The page's structure is never l
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import re
@@ -22,10 +23,10 @@ from PIL import Image, UnidentifiedImageError
 
 from tracer1.errors import ExecutorError
 from tracer1.executors.dom import action_at
-from tracer1.executors.instruction import POINTING, parse_instruction
+from tracer1.executors.instruction import POINTING, Instruction, instruction_of
 from tracer1.executors.picture import Pixels, Seen, Shape, TextLine, banner_height, find_shapes
 from tracer1.executors.pointing import find
-from tracer1.types import Action, Box, Observation
+from tracer1.types import Action, Box, Observation, Step
 
 READ_WIDTH: Final = 480  # smaller screenshots are enlarged to this width before they are read
 CACHE_VERSION: Final = 1  # of what is kept under an image's hash
@@ -47,12 +48,14 @@ class OcrExecutor:
         self._cache = Cache(str(cache or Path.home() / ".cache" / "tracer1" / "ocr"))
         self._recent: dict[str, Seen] = {}
 
-    def act(self, instruction: str, observation: Observation) -> Action:
-        """The action for ``instruction``, points as fractions.
+    async def act(self, step: Step, observation: Observation) -> Action:
+        """The action for ``step``, points as fractions. The picture is read in a thread.
 
         Raises InstructionError when nothing like it is in the picture, ExecutorError when the picture cannot be read.
         """
-        parsed = parse_instruction(instruction)
+        return await asyncio.to_thread(self._ground, instruction_of(step), observation)
+
+    def _ground(self, parsed: Instruction, observation: Observation) -> Action:
         if parsed.verb == "drag":
             seen = self.see(observation)
             start = find(seen, parsed.role or "", parsed.name, parsed.ordinal)

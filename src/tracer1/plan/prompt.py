@@ -12,7 +12,9 @@ from functools import cache
 
 from tracer1.actions import describe
 from tracer1.plan.text import render_plan
-from tracer1.types import HistoryStep, Message, Plan, Platform, Step
+from tracer1.types import HistoryStep, Message, Observation, Plan, Platform, Step, Task
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,32 @@ class PromptSpec:
     guide: str = ""  # the system message; {actions}, {horizon} and {example} are filled in
     history: int = 5  # K: past steps shown
     horizon: int = 5  # T: steps asked for
+
+    def prompt(
+        self,
+        task: Task,
+        observation: Observation,
+        history: Sequence[HistoryStep],
+        number: int,
+        horizon: int | None = None,
+    ) -> tuple[Message, ...]:
+        """The chat messages that ask for a plan from step ``number`` (t+1, from 1) on.
+
+        Training windows, evaluation and acting all make their prompts here, so the same bytes reach the planner.
+        history: all past steps or the last ones. horizon: steps asked for, ``self.horizon`` if None.
+        """
+        images, text, files = shown(observation, task.files)
+        return self.messages(
+            task.goal,
+            history,
+            number,
+            horizon,
+            task.platform,
+            images,
+            observation=text,
+            files=files,
+            source=task.source,
+        )
 
     def messages(
         self,
@@ -59,6 +87,17 @@ class PromptSpec:
     def system(self, platform: Platform, horizon: int, source: str = "") -> str:
         """The text of the system message; "" when there is none."""
         return _system(self.guide, platform, horizon, source)
+
+
+def shown(observation: Observation, files: Sequence[str] = ()) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
+    """What of an observation a prompt shows: (image paths, text, paths of other files).
+
+    The screenshot alone, where there is one; else the task's pictures and other ``files``, and what is known as text.
+    """
+    if observation.screenshot is not None:
+        return (observation.screenshot,), None, ()
+    pictures = tuple(path for path in files if path.lower().endswith(IMAGE_SUFFIXES))
+    return pictures, observation.text, tuple(path for path in files if path not in pictures)
 
 
 def case_text(

@@ -8,15 +8,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast, get_args
 
 from tracer1.actions import action_from_json, action_to_json
 from tracer1.errors import DataError
-from tracer1.plan.prompt import PromptSpec, case_text, history_line
+from tracer1.plan.prompt import PromptSpec, case_text, history_line, shown
 from tracer1.plan.text import STATUSES
-from tracer1.types import Action, Box, Episode, EpisodeStep, HistoryStep, Reference, Step, Window
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+from tracer1.types import (
+    Box,
+    Episode,
+    EpisodeStep,
+    HistoryStep,
+    Observation,
+    Platform,
+    Reference,
+    Size,
+    Step,
+    Task,
+    Window,
+)
 
 
 def episode_windows(episode: Episode, prompt: PromptSpec, history: int = 5, horizon: int = 5) -> Iterator[Window]:
@@ -26,24 +36,14 @@ def episode_windows(episode: Episode, prompt: PromptSpec, history: int = 5, hori
     by name, and what the last tool returned; a step whose screen was recorded as text shows that text.
     """
     spec = replace(prompt, history=history, horizon=horizon)
+    task = Task(episode.goal, episode.platform, episode.source, episode.files)
     planned = [_planned(step) for step in episode.steps]
     past = [HistoryStep(step.abstraction, step.action_type, step.instruction) for step in planned]
-    for t, (step, seen) in enumerate(zip(episode.steps, _seen(episode), strict=True)):
+    for t, (step, seen) in enumerate(zip(episode.steps, observations(episode), strict=True)):
         yield Window(
-            prompt=spec.messages(
-                episode.goal,
-                past[max(0, t - history) : t],
-                t + 1,
-                platform=episode.platform,
-                images=seen.images,
-                observation=seen.observation,
-                files=seen.files,
-                source=episode.source,
-            ),
-            images=seen.images,
-            reference=Reference(
-                tuple(planned[t : t + horizon]), step.action, step.box, step.elements, step.observation
-            ),
+            prompt=spec.prompt(task, seen, past[max(0, t - history) : t], t + 1),
+            images=shown(seen, episode.files)[0],
+            reference=_reference(tuple(planned[t : t + horizon]), step, seen),
             episode_id=episode.episode_id,
             step=t,
             source=episode.source,
@@ -60,13 +60,13 @@ def episode_rows(episode: Episode, prompt: PromptSpec, history: int = 5, horizon
     planned = [_planned(step) for step in episode.steps]
     lines = [history_line(number, step) for number, step in enumerate(planned, 1)]
     ahead = [_dump(step_to_json(step)) for step in planned]
-    for t, (step, seen) in enumerate(zip(episode.steps, _seen(episode), strict=True)):
-        shown = lines[max(0, t - history) : t]
-        text = case_text(episode.goal, shown, t + 1, horizon, seen.observation, seen.files)
-        first = _first_to_json(planned[t], step.action, step.box, step.elements, step.observation)
+    for t, (step, seen) in enumerate(zip(episode.steps, observations(episode), strict=True)):
+        images, observed, files = shown(seen, episode.files)
+        text = case_text(episode.goal, lines[max(0, t - history) : t], t + 1, horizon, observed, files)
+        first = _first_to_json(planned[t], _reference((), step, seen))
         yield {
             "prompt": [*system, {"role": "user", "content": text}],
-            "images": list(seen.images),
+            "images": list(images),
             "reference": f"[{', '.join([_dump(first), *ahead[t + 1 : t + horizon]])}]",
             "episode_id": episode.episode_id,
             "step": t,
@@ -74,23 +74,19 @@ def episode_rows(episode: Episode, prompt: PromptSpec, history: int = 5, horizon
         }
 
 
-class _Seen(NamedTuple):
-    images: tuple[str, ...]
-    observation: str | None
-    files: tuple[str, ...]
-
-
-def _seen(episode: Episode) -> Iterator[_Seen]:
-    """What is seen at each step: its screenshot, the screen as text, or a task's files and the last tool's output."""
-    pictures = tuple(path for path in episode.files if path.lower().endswith(IMAGE_SUFFIXES))
-    others = tuple(path for path in episode.files if path not in pictures)
+def observations(episode: Episode) -> Iterator[Observation]:
+    """What is seen before each recorded step: its screenshot, the screen as text, or what the last tool returned."""
     returned = None
     for step in episode.steps:
-        if step.screenshot is not None:
-            yield _Seen((step.screenshot,), None, ())
-        else:
-            yield _Seen(pictures, step.text or returned, others)
+        text = None if step.screenshot is not None else step.text or returned
+        yield Observation(step.screenshot, step.size, None, text, episode.platform, episode.files)
         returned = step.observation
+
+
+def _reference(steps: tuple[Step, ...], step: EpisodeStep, seen: Observation) -> Reference:
+    return Reference(
+        steps, step.action, step.box, step.elements, step.observation, seen.text, seen.size, seen.platform, seen.files
+    )
 
 
 def _planned(step: EpisodeStep) -> Step:
@@ -131,26 +127,30 @@ def step_from_json(record: object, where: str = "step") -> Step:
 
 def reference_to_json(reference: Reference) -> list[dict[str, Any]]:
     """A list of Step records. The first one's ``action`` also holds the recorded Action's fields, and beside it stand
-    ``box``, ``elements`` and ``observation`` where there are any."""
+    ``box``, ``elements``, ``observation`` (what came of it) and what was known before: ``text``, ``size``,
+    ``platform``, ``files``, where there are any."""
     if not reference.steps:
         return []
     step, *later = reference.steps
-    first = _first_to_json(step, reference.action, reference.box, reference.elements, reference.observation)
-    return [first, *map(step_to_json, later)]
+    return [_first_to_json(step, reference), *map(step_to_json, later)]
 
 
-def _first_to_json(
-    step: Step, action: Action | None, box: Box | None, elements: str | None, observation: str | None
-) -> dict[str, Any]:
+def _first_to_json(step: Step, reference: Reference) -> dict[str, Any]:
     record = step_to_json(step)
-    if action is not None:
-        record["action"].update(action_to_json(action))
-    if box is not None:
-        record["box"] = list(box)
-    if elements is not None:
-        record["elements"] = elements
-    if observation is not None:
-        record["observation"] = observation
+    if reference.action is not None:
+        record["action"].update(action_to_json(reference.action))
+    if reference.box is not None:
+        record["box"] = list(reference.box)
+    for name in ("elements", "observation", "text"):
+        value = getattr(reference, name)
+        if value is not None:
+            record[name] = value
+    if reference.size != (0, 0):
+        record["size"] = list(reference.size)
+    if reference.platform != "web":
+        record["platform"] = reference.platform
+    if reference.files:
+        record["files"] = list(reference.files)
     return record
 
 
@@ -172,6 +172,10 @@ def reference_from_json(records: object, where: str = "reference") -> Reference:
         _box(first.get("box"), where),
         _text(first, "elements", where),
         _text(first, "observation", where),
+        _text(first, "text", where),
+        _size(first.get("size"), where),
+        _platform(first.get("platform", "web"), where),
+        _files(first.get("files", ()), where),
     )
 
 
@@ -180,6 +184,28 @@ def _text(record: Mapping[str, Any], key: str, where: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise DataError(f"{where}: '{key}' is not a string")
     return value
+
+
+def _size(value: object, where: str) -> Size:
+    if value is None:
+        return (0, 0)
+    whole = isinstance(value, Sequence) and len(value) == 2 and all(type(v) is int and v >= 0 for v in value)
+    if not whole:
+        raise DataError(f"{where}: 'size' is not [width, height] in pixels")
+    width, height = cast("Sequence[int]", value)
+    return width, height
+
+
+def _platform(value: object, where: str) -> Platform:
+    if value not in get_args(Platform):
+        raise DataError(f"{where}: 'platform' is {value!r}; use one of {', '.join(get_args(Platform))}")
+    return cast("Platform", value)
+
+
+def _files(value: object, where: str) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
+        raise DataError(f"{where}: 'files' is not a list of paths")
+    return tuple(value)
 
 
 def _box(value: object, where: str) -> Box | None:

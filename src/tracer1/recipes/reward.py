@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tracer1.actions import ACTIONS, ARGUMENTS, action_from_json, is_tool, same_type
-from tracer1.errors import ActionError, DataError, ExecutorError, InstructionError, UsageError
+from tracer1.errors import DataError, ExecutorError, InstructionError, UsageError
 from tracer1.plan.text import parse_plan
 from tracer1.plan.windows import reference_from_json, step_from_json
 from tracer1.rewards import grounded, trajectory
@@ -87,10 +87,9 @@ def _stage_2(profile: grounded.GroundedProfile) -> _Scorer:
         if reference.action is None:
             raise DataError(f"{where}: reference[0] holds no action; stage 2 compares with the recorded Action")
         act = _agent(record, reference.action, profile, where)
-        try:
-            return grounded.score_grounded(record["completion"], reference, act, profile)
-        except (ActionError, DataError) as error:  # the record itself cannot be compared with
-            raise DataError(f"{where}: reference[0]: {error}") from None
+        if (reason := grounded.nothing_to_compare(reference)) is not None:
+            raise DataError(f"{where}: reference[0]: {reason}")
+        return grounded.score_grounded(record["completion"], reference, act, profile)
 
     return score
 

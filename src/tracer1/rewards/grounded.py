@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tracer1.actions import RADIUS, is_tool, same_action
-from tracer1.errors import DataError, ExecutorError, InstructionError
-from tracer1.plan.text import parse_plan
+from tracer1.actions import POINTING, RADIUS, is_tool, same_action
+from tracer1.errors import ExecutorError, InstructionError
+from tracer1.plan.text import ParsedPlan, parse_plan
 from tracer1.rewards.terms import format_ratio
-from tracer1.types import Action, Reference, Score, Step
+from tracer1.types import Action, Outcome, Reference, Score, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,55 +45,94 @@ def exact_answer(output: str, recorded: str) -> bool:
 ANSWER_MATCHES: Mapping[str, Callable[[str, str], bool]] = {"exact": exact_answer}
 
 
+def first_step(completion: str, profile: GroundedProfile = PAPER) -> Step | None:
+    """The step to be executed: the first one of the plan, or None where no plan can be read."""
+    plan = _parse(completion, profile).plan
+    return None if plan is None else plan.steps[0]
+
+
 def score_grounded(
     completion: str, reference: Reference, act: Callable[[Step], Action], profile: GroundedProfile = PAPER
 ) -> Score:
-    """The stage 2 reward of a completion: ``act`` (the executor) carries out its first step.
+    """The stage 2 reward of a completion whose first step ``act`` (the executor) carries out at once."""
+    step = first_step(completion, profile)
+    if step is None:
+        return score_outcome(completion, reference, None, profile)
+    try:
+        outcome = Outcome(act(step))
+    except InstructionError as error:
+        outcome = Outcome(missed=str(error))
+    except ExecutorError as error:
+        outcome = Outcome(failed=str(error))
+    return score_outcome(completion, reference, outcome, profile)
 
-    A GUI step is compared by ``actions.same_action``. For a tool step ``act`` returns the call with the tool's output
-    as ``content``; it is compared with the recorded observation (else the recorded action's content).
+
+def score_outcome(
+    completion: str, reference: Reference, outcome: Outcome | None, profile: GroundedProfile = PAPER
+) -> Score:
+    """The stage 2 reward of a completion, given what came of its first step (None: there was no step).
+
+    A GUI step is compared by ``actions.same_action``. For a tool step the outcome's action is the call with the tool's
+    output as ``content``; it is compared with the recorded observation (else the recorded action's content).
     Terms: ``format`` and ``accuracy`` make the total by their weights; ``coordinate`` or ``answer``, by the kind of
     the recorded step, is the accuracy under its own name; ``no_plan`` and ``no_target`` are 1 where no step could be
-    read or the agent could not follow it (accuracy 0). When ``act`` raises ExecutorError the score is None, with the
-    reason. Raises DataError when the reference holds no action to compare with, and whatever else ``act`` raises.
+    executed. Unscored: the executor failed, or the recording holds nothing to compare with.
     """
-    recorded = reference.action
-    if recorded is None:
-        raise DataError("the reference's first step holds no recorded action: stage 2 has nothing to compare with")
-    parsed = parse_plan(
-        completion,
-        strict_status=profile.strict_status,
-        strict_instruction=profile.strict_instruction,
-        clean=profile.clean_text,
-    )
+    parsed = _parse(completion, profile)
     ratio = format_ratio(parsed)
     weights = {"format": profile.lambda_fmt, "accuracy": 1.0 - profile.lambda_fmt}
-    hit = no_target = False
-    if parsed.plan is not None:
-        try:
-            action = act(parsed.plan.steps[0])
-        except InstructionError:
-            no_target = True
-        except ExecutorError as error:
-            return Score(None, ratio, None, {"format": ratio}, weights, unscored=str(error))
-        else:
-            hit = _hit(action, recorded, reference, profile)
-    accuracy = float(hit)
+    unscored = nothing_to_compare(reference) or (outcome.failed if outcome is not None else None)
+    if unscored is not None:
+        return Score(None, ratio, None, {"format": ratio}, weights, unscored=unscored)
+    recorded = reference.action
+    assert recorded is not None
+    action = outcome.action if outcome is not None else None
+    accuracy = float(action is not None and _hit(action, recorded, reference, profile))
     terms = {
         "format": ratio,
         "accuracy": accuracy,
         "answer" if is_tool(recorded.action_type) else "coordinate": accuracy,
-        "no_plan": float(parsed.plan is None),
-        "no_target": float(no_target),
+        "no_plan": float(outcome is None),
+        "no_target": float(outcome is not None and outcome.action is None),
     }
     overall = weights["accuracy"] * accuracy + profile.lambda_fmt * ratio
     return Score(overall, ratio, accuracy, terms, weights)
 
 
+def _parse(completion: str, profile: GroundedProfile) -> ParsedPlan:
+    return parse_plan(
+        completion,
+        strict_status=profile.strict_status,
+        strict_instruction=profile.strict_instruction,
+        clean=profile.clean_text,
+    )
+
+
+def _expected(reference: Reference) -> str | None:
+    """The recorded output of a tool call."""
+    if reference.observation is not None:
+        return reference.observation
+    return reference.action.content if reference.action is not None else None
+
+
+def nothing_to_compare(reference: Reference) -> str | None:
+    """Why nothing can be compared with a reference, or None."""
+    recorded = reference.action
+    if recorded is None:
+        return "the reference's first step holds no recorded action to compare with"
+    kind = recorded.action_type
+    if is_tool(kind):
+        return f"the recorded call of '{kind}' has no output to compare with" if _expected(reference) is None else None
+    start = recorded.start_point if kind == "drag" else recorded.point
+    known = reference.box is not None or start is not None or recorded.element is not None
+    if ((kind in POINTING or kind == "drag") and not known) or (kind == "drag" and recorded.end_point is None):
+        return f"the recorded '{kind}' names no place: it needs a point or a box"
+    return None
+
+
 def _hit(action: Action, recorded: Action, reference: Reference, profile: GroundedProfile) -> bool:
     if not is_tool(recorded.action_type):
         return same_action(action, recorded, reference.box, profile.radius)
-    expected = reference.observation if reference.observation is not None else recorded.content
-    if expected is None:
-        raise DataError(f"the recorded call of '{recorded.action_type}' has no output to compare with")
+    expected = _expected(reference)
+    assert expected is not None
     return action.content is not None and ANSWER_MATCHES[profile.answer](action.content, expected)

@@ -234,13 +234,15 @@ class Watchdog:
 
 
 def watched(scorer: Scorer, watchdog: Watchdog) -> Scorer:
-    """The scorer, telling the watchdog of every sample that it is given."""
+    """The scorer, telling the watchdog of every batch that it is given."""
     agent = getattr(getattr(scorer, "executor", None), "name", None)
     by = f" with executor {agent!r}" if agent else ""
 
-    def score(completion: str, row: dict[str, Any]) -> Score:
-        watchdog.now(f"the score of a sample of {row.get('episode_id')}#{row.get('step')}{by}")
-        return scorer(completion, row)
+    def score(completions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[Score]:
+        names = dict.fromkeys(f"{row.get('episode_id')}#{row.get('step')}" for row in rows)
+        shown = ", ".join([*list(names)[:3], *(["..."] if len(names) > 3 else [])])
+        watchdog.now(f"the scores of {len(completions)} samples of {shown}{by}")
+        return scorer(completions, rows)
 
     return score
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from tracer1.executors.instruction import Instruction, drop_target_name, parse_instruction, render_instruction
 from tracer1.plan.prompt import PromptSpec
 from tracer1.plan.text import render_plan
-from tracer1.types import Episode, HistoryStep, Message, Plan, Step
+from tracer1.types import Episode, HistoryStep, Message, Observation, Plan, Step, Task
 
 COMMON_SHARE = 0.5  # a string in more than this share of a task's episodes belongs to the task, not to the episode
 
@@ -149,13 +149,10 @@ def rephrase(
         length += 1
     steps = tuple(Step(s.abstraction, s.action.action_type, tell(s.instruction), s.status) for s in ahead[:length])
     shot = episode.steps[t].screenshot
-    messages = prompt.messages(
-        swap(episode.goal),
-        history,
-        number=t + 1,
-        horizon=telling.horizon,
-        images=(f"{root}/{shot}",) if root is not None and shot else (),
-    )
+    screenshot = f"{root}/{shot}" if root is not None and shot else None
+    seen = Observation(screenshot, episode.steps[t].size, platform=episode.platform)
+    task = Task(swap(episode.goal), episode.platform, episode.source)
+    messages = prompt.prompt(task, seen, history, t + 1, telling.horizon)
     return Example(messages, render_plan(Plan(steps, thought_of(steps), first_number=t + 1)))
 
 

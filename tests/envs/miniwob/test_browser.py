@@ -15,6 +15,7 @@ from tracer1.envs.miniwob.browser import Browser, MiniWobEnv, find_browser, task
 from tracer1.envs.miniwob.experts import demonstrate, expert_for
 from tracer1.errors import ActionError, EnvironmentFailure, SetupError, UsageError
 from tracer1.executors.dom import DomExecutor
+from tracer1.executors.instruction import parse_instruction
 from tracer1.types import Action, Frame, Observation, Point, Transition
 
 
@@ -22,7 +23,7 @@ async def follow(env: MiniWobEnv, observation: Observation, *instructions: str) 
     """Do what is said, step by step; the last step's transition."""
     agent = DomExecutor()
     for instruction in instructions:
-        transition = await env.step(agent.act(instruction, observation))
+        transition = await env.step(agent.ground(parse_instruction(instruction), observation))
         observation = transition.observation
     return transition
 
@@ -49,8 +50,8 @@ def test_what_is_seen(live: Live) -> None:
         await env.close()
         return seen
 
-    goal, observation = live.run(look(2))
-    assert goal == 'Enter the username "vina" and the password "US" into the text fields and press login.'
+    task, observation = live.run(look(2))
+    assert task.goal == 'Enter the username "vina" and the password "US" into the text fields and press login.'
     names = [(e.role, e.name, e.bears_text) for e in observation.elements or ()]
     assert names == [("field", "Username", True), ("field", "Password", True), ("button", "OK", True)]
     assert all(0 <= e.box[0] < e.box[2] <= 1 and 0 <= e.box[1] < e.box[3] <= 1 for e in observation.elements or ())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from nano_planner import Nano
+from nano_planner import Nano, each
 
 from tracer1.config.loading import load_config
 from tracer1.config.settings import StageSettings
@@ -69,7 +69,7 @@ def train(nano: Nano, rows: Dataset) -> Callable[..., Any]:
             model=model,
             processor=load_processor(nano.folder),
             rows=rows,
-            scorer=scorer,
+            scorer=each(scorer),
             settings=SETTINGS.model_copy(update=changes),
             run=out,
             stage="stage1",
@@ -84,7 +84,7 @@ def train(nano: Nano, rows: Dataset) -> Callable[..., Any]:
 def trainer_for(nano: Nano, rows: Dataset, out: Path, scorer: Scoring, **changes: Any) -> PlanTrainer:
     settings = SETTINGS.model_copy(update={"beta": 0.0, **changes})
     model, processor = load_model(nano.folder), load_processor(nano.folder)
-    trainer = make_trainer(model, processor, rows, scorer, settings, out, "stage1", 7)
+    trainer = make_trainer(model, processor, rows, each(scorer), settings, out, "stage1", 7)
     trainer.model.train()
     return trainer
 
@@ -479,7 +479,7 @@ def test_where_prompts_cannot_be_shared_the_reason_is_told(
     model = load_model(nano.folder)
     model.config.text_config._attn_implementation = "eager"
     settings = SETTINGS.model_copy(update={"beta": 0.0, "steps": 1})
-    trainer = make_trainer(model, load_processor(nano.folder), rows, variety, settings, tmp_path, "stage1", 7)
+    trainer = make_trainer(model, load_processor(nano.folder), rows, each(variety), settings, tmp_path, "stage1", 7)
     assert not trainer.share_prompts
     assert "every completion's prompt is encoded anew: its attention is eager" in caplog.text
     trainer.train()

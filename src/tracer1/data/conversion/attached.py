@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tracer1.data.images import Image, read_image
 from tracer1.data.readers.image_sources import ImageSource, open_images
-from tracer1.plan.windows import IMAGE_SUFFIXES
+from tracer1.plan.prompt import IMAGE_SUFFIXES
 
 PREFIXES = ("data/open_llava_next/", "data/tongagent/", "data/")  # of the same file, here or there in a record
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}\Z")

@@ -28,7 +28,7 @@ from tracer1.coordinates import convert, pixels
 from tracer1.envs.miniwob.server import PageServer
 from tracer1.errors import ActionError, EnvironmentFailure, SetupError, UsageError
 from tracer1.files import write_atomic
-from tracer1.types import Action, Element, Observation, Point, Size, Transition
+from tracer1.types import Action, Element, Observation, Point, Size, Task, Transition
 
 VIEWPORT: Final[Size] = (160, 210)  # CSS pixels; every task is laid out for it
 BROWSERS: Final = ("chromium-headless-shell", "chromium")
@@ -197,7 +197,7 @@ class MiniWobEnv:
         self._clipboard = ""
         self._last: Observation | None = None  # None: no episode is running
 
-    async def reset(self, task: str, seed: int) -> tuple[str, Observation]:
+    async def reset(self, task: str, seed: int) -> tuple[Task, Observation]:
         """Begin the episode of ``task`` that ``seed`` names: its goal and first sight.
 
         Raises UsageError for an unknown task, EnvironmentFailure when the page breaks or takes too long.
@@ -212,7 +212,7 @@ class MiniWobEnv:
             await page.goto(self._browser.url(task), wait_until="load")
             goal = str(await page.evaluate("([seed, mode]) => __tracer1.start(seed, mode)", [seed, self._mode]))
             self._last = (await self._look(page)).observation
-        return goal, self._last
+        return Task(goal, "web", "miniwob"), self._last
 
     async def step(self, action: Action) -> Transition:
         """Perform one action and look. Once ``terminated``, the observation is the last one before the end.

@@ -340,10 +340,11 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
     def _zero_variance_groups(self, completions: Sequence[Any], groups: Sequence[int]) -> list[int]:
         """Those of the groups whose rewards are all equal; what was seen is remembered."""
         n, zero_variance = self.num_generations, []
-        for group in groups:
+        asked = [i for group in groups for i in range(group * n, group * n + n)]
+        scores = self.reward_function.score([text_of(completions[i]) for i in asked], [self._rows[i] for i in asked])
+        for k, group in enumerate(groups):
             places = range(group * n, group * n + n)
-            scores = [self.scorer(text_of(completions[i]), self._rows[i]).overall for i in places]
-            rewards = [score for score in scores if score is not None]
+            rewards = [score.overall for score in scores[k * n : k * n + n] if score.overall is not None]
             has_signal = bool(rewards) and max(rewards) - min(rewards) > 1e-6
             self.signal.saw(kind_of(self._rows[places[0]]), has_signal)
             if not has_signal:

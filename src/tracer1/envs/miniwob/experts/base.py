@@ -123,13 +123,14 @@ Expert: TypeAlias = Callable[[Screen], Moves]
 async def demonstrate(env: Env, expert: Expert, task: str, seed: int) -> Demonstration:
     """Let the expert play one episode. An expert that gets stuck ends it with reward 0 and the reason."""
     agent = DomExecutor()
-    goal, observation = await env.reset(task, seed)
+    asked, observation = await env.reset(task, seed)
+    goal = asked.goal
     screen = Screen(goal, observation)
     steps: list[ExpertStep] = []
     try:
         for move in expert(screen):
             instruction = render_instruction(move.instruction)
-            action = agent.act(instruction, screen.observation)
+            action = agent.ground(move.instruction, screen.observation)
             box = None if move.target is None else move.target.box
             if box is not None and (action.point is None or not inside(action.point, box)):
                 raise InstructionError(f"{instruction!r} leads to another element than the expert's")

@@ -1,0 +1,73 @@
+"""Executors at work: the outcome of a step, many steps at once under one limit, and a way in for synchronous code."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from tracer1.errors import ActionError, ExecutorError, InstructionError
+from tracer1.types import Executor, Observation, Outcome, Step
+
+T = TypeVar("T")
+
+
+async def attempt(executor: Executor, step: Step, observation: Observation, timeout: float | None = None) -> Outcome:
+    """Give one step to the executor. ``timeout`` in seconds; one that passes is the executor's failure.
+
+    Exceptions other than the protocol's are bugs, and are raised.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            return Outcome(await executor.act(step, observation))
+    except (InstructionError, ActionError) as error:
+        return Outcome(missed=str(error))
+    except ExecutorError as error:
+        return Outcome(failed=str(error))
+    except TimeoutError:
+        return Outcome(failed=f"executor {executor.name!r}: no answer within {timeout:g} s")
+
+
+class Background:
+    """An event loop in a thread of its own, so that a trainer's plain calls can start many executions at once."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="executors", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of ``work``, run on the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """Stop the loop; what still runs on it is cancelled."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def attempt_all(
+    executor: Executor,
+    tried: Sequence[tuple[Step, Observation]],
+    concurrency: int = 8,
+    timeout: float | None = None,
+) -> list[Outcome]:
+    """What came of each step, in order; at most ``concurrency`` are tried at once."""
+    limit = asyncio.Semaphore(concurrency)
+
+    async def one(step: Step, observation: Observation) -> Outcome:
+        async with limit:
+            return await attempt(executor, step, observation, timeout)
+
+    return list(await asyncio.gather(*(one(step, observation) for step, observation in tried)))
