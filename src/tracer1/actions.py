@@ -196,9 +196,12 @@ def action_from_json(record: object, where: str = "action") -> Action:
 
 
 def _point(value: object, what: str) -> Point:
-    if not isinstance(value, list | tuple) or len(value) != 2 or any(type(v) not in (int, float) for v in value):
-        raise DataError(f"{what} is not [x, y], two fractions of the screen")
-    return Point(float(value[0]), float(value[1]))
+    try:
+        if isinstance(value, list | tuple) and len(value) == 2 and all(type(v) in (int, float) for v in value):
+            return Point(float(value[0]), float(value[1]))
+    except OverflowError:  # an integer of hundreds of digits
+        pass
+    raise DataError(f"{what} is not [x, y], two fractions of the screen")
 
 
 # ---- sameness --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ An unknown key is an error that names the nearest known key.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,16 +14,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tracer1.config.settings import Config
-from tracer1.errors import UsageError
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads ``3e-5`` as the number it is, where YAML 1.1 asks for a dot and a sign."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+from tracer1.errors import DataError, UsageError
+from tracer1.files import parse_yaml, read_yaml
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -33,10 +24,9 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     Raises UsageError in one line: the file, the key, what is wrong and the nearest known key.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    values = _parse(text, str(path))
+        values = read_yaml(Path(path))
+    except DataError as error:
+        raise UsageError(str(error)) from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected keys and values, such as 'output_dir: runs/mine'")
     for override in overrides:
@@ -59,11 +49,9 @@ def config_keys() -> tuple[str, ...]:
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{where}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+        return parse_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"{where}: not YAML: {error}") from error
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -96,9 +84,14 @@ def _explain(error: ValidationError) -> str:
     else:
         said = first["msg"].removeprefix("Value error, ")
         # A section's own check is told about the whole section, which is not worth repeating.
-        shown = "" if isinstance(first["input"], Mapping | BaseModel) else f" (found {first['input']!r})"
+        shown = "" if isinstance(first["input"], Mapping | BaseModel) else f" (found {_short(first['input'])})"
         message = f"{key}: {said[0].lower()}{said[1:]}{shown}"
     return message + (f" (and {len(others)} more)" if others else "")
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 RENAMED = {

@@ -16,8 +16,8 @@ import errno
 import hashlib
 import json
 import logging
-import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, get_args
 
 from tracer1.actions import action_from_json, action_to_json
 from tracer1.errors import DataError
-from tracer1.files import atomic, json_lines, naming, parse_json, write_atomic
+from tracer1.files import atomic, json_lines_or_errors, naming, parse_json, read_json, reading, write_atomic
 from tracer1.types import Box, Element, Episode, EpisodeStep, Platform, Size, Status
 
 if TYPE_CHECKING:  # without Pillow, which only who opens images needs
@@ -37,6 +37,8 @@ CONVERSION = "conversion.json"  # beside it, where a corpus was converted
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+LARGEST = sys.float_info.max
+WIDEST = 1 << 31  # pixels of a screenshot's side
 
 
 # ---- the store -------------------------------------------------------------------------------------------------------
@@ -111,10 +113,8 @@ class EpisodeStore:
 
 def load_elements(path: Path | str) -> tuple[Element, ...]:
     """Read one file of elements; DataError names the file, the item and the field."""
-    try:
+    with reading(Path(path)):
         data = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     return parse_elements(data, str(path))
 
 
@@ -155,11 +155,9 @@ def read_conversion(directory: Path | str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record = parse_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}; convert the corpus again, or take the file away") from error
+        record = read_json(path)
+    except DataError as error:
+        raise DataError(f"{error}; convert the corpus again, or take the file away") from error
     if not isinstance(record, dict):
         raise DataError(f"{path}: not a JSON object; convert the corpus again, or take the file away")
     return record
@@ -170,9 +168,24 @@ def read_episodes(directory: Path | str) -> Iterator[Episode]:
 
     Raises DataError naming file, line and field. A half-written last line is dropped with a logged warning.
     """
+    for _, episode in read_episodes_or_errors(directory):
+        if isinstance(episode, DataError):
+            raise episode
+        yield episode
+
+
+def read_episodes_or_errors(directory: Path | str) -> Iterator[tuple[str, Episode | DataError]]:
+    """(file and line, episode) of each line; a line that cannot be read comes as its DataError, and the reading goes on.
+
+    Every DataError begins with the file and the line.
+    """
     path = episodes_file(directory)
-    for number, record in json_lines(path):
-        yield episode_from_json(record, f"{path} line {number}")
+    for number, record in json_lines_or_errors(path):
+        where = f"{path} line {number}"
+        try:
+            yield where, record if isinstance(record, DataError) else episode_from_json(record, where)
+        except DataError as error:
+            yield where, error
 
 
 def count_lines(directory: Path | str) -> int:
@@ -197,7 +210,8 @@ def write_episodes(directory: Path | str, episodes: Iterable[Episode]) -> int:
 def episodes_file(path: Path | str) -> Path:
     """The ``.jsonl`` of a store, given its directory or the file; DataError when there is none."""
     given = Path(path)
-    file = given / EPISODES if given.is_dir() else given
+    with reading(given):
+        file = given / EPISODES if given.is_dir() else given
     if not given.exists():
         raise DataError(f"{given}: no such file or directory")
     if not file.is_file():
@@ -366,11 +380,12 @@ def _list(value: Any, where: str) -> list[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    """Whether this is a finite number that fits a float; an integer of 400 digits does not."""
+    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
 
 
 def _size(value: Any, where: str) -> Size:
-    if not (isinstance(value, list) and len(value) == 2 and all(type(v) is int and v >= 0 for v in value)):
+    if not (isinstance(value, list) and len(value) == 2 and all(type(v) is int and 0 <= v <= WIDEST for v in value)):
         raise _wrong(where, "[width, height] in pixels", value)
     return value[0], value[1]
 

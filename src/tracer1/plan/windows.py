@@ -189,7 +189,7 @@ def _text(record: Mapping[str, Any], key: str, where: str) -> str | None:
 def _size(value: object, where: str) -> Size:
     if value is None:
         return (0, 0)
-    whole = isinstance(value, Sequence) and len(value) == 2 and all(type(v) is int and v >= 0 for v in value)
+    whole = isinstance(value, Sequence) and len(value) == 2 and all(type(v) is int and 0 <= v < 1 << 31 for v in value)
     if not whole:
         raise DataError(f"{where}: 'size' is not [width, height] in pixels")
     width, height = cast("Sequence[int]", value)
@@ -214,7 +214,10 @@ def _box(value: object, where: str) -> Box | None:
     numbers = isinstance(value, Sequence) and all(type(v) in (int, float) for v in value)
     if not numbers or len(cast("Sequence[float]", value)) != 4:
         raise DataError(f"{where}: 'box' is not [x0, y0, x1, y1]")
-    x0, y0, x1, y1 = cast("Sequence[float]", value)
+    try:
+        x0, y0, x1, y1 = map(float, cast("Sequence[float]", value))
+    except OverflowError as error:  # an integer of hundreds of digits
+        raise DataError(f"{where}: 'box' is not [x0, y0, x1, y1] in fractions of the screen") from error
     if not (x0 <= x1 and y0 <= y1):
         raise DataError(f"{where}: 'box' has its corners in the wrong order: {value}")
-    return (float(x0), float(y0), float(x1), float(y1))
+    return x0, y0, x1, y1
