@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracer1.config.loading import load_config
-from tracer1.data.store import episode_from_json, element_from_json
+from tracer1.data.store import element_from_json, episode_from_json
 from tracer1.errors import DataError, SetupError, UsageError
 from tracer1.files import NestedTooDeep, atomic, json_lines, parse_json, parse_yaml, read_json, read_yaml, write_atomic
 from tracer1.plan.windows import reference_from_json
+
+
+def one_line(read: Callable[[], object], error: type[Exception]) -> bool:
+    """Whether ``read`` succeeds or fails with one line."""
+    try:
+        read()
+    except error as raised:
+        return "\n" not in str(raised)
+    return True
+
 
 # ---- JSON ------------------------------------------------------------------------------------------------------------
 
@@ -31,9 +42,9 @@ from tracer1.plan.windows import reference_from_json
     ],
 )
 def test_json_that_no_reader_can_use_is_a_value_error(text: str, message: str) -> None:
-    for given in (text, text.encode()):
+    for form in (text, text.encode()):
         with pytest.raises(ValueError, match=message) as raised:
-            parse_json(given)
+            parse_json(form)
         assert "\n" not in str(raised.value)
 
 
@@ -64,7 +75,15 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
-EPISODE = {"episode_id": "x", "source": "own", "platform": "web", "goal": "g", "split": "train", "steps": [], "labels": {}}
+EPISODE = {
+    "episode_id": "x",
+    "source": "own",
+    "platform": "web",
+    "goal": "g",
+    "split": "train",
+    "steps": [],
+    "labels": {},
+}
 STEP = {
     "screenshot": None,
     "size": [1, 1],
@@ -84,11 +103,8 @@ REFERENCE = {"action": {"action_type": "click", "step_instruction": "go"}, "box"
 @example("labels", "action", "box", {"action_type": "click", "point": [10**400, 1]})
 @example("labels", "size", "box", [10**400, 1])
 def test_a_record_of_any_shape_is_read_or_is_a_data_error(field: str, step: str, element: str, value: Any) -> None:
-    def attempt(read: Any, record: Any) -> None:
-        try:
-            read(record)
-        except DataError as error:
-            assert "\n" not in str(error)
+    def attempt(read: Callable[[Any], object], record: Any) -> None:
+        assert one_line(lambda: read(record), DataError)
 
     attempt(episode_from_json, {**EPISODE, field: value})
     attempt(episode_from_json, {**EPISODE, "steps": [{**STEP, step: value}]})
@@ -100,10 +116,7 @@ def test_a_record_of_any_shape_is_read_or_is_a_data_error(field: str, step: str,
 
 @given(st.binary(max_size=60) | st.text('{}[]",:0123456789.eE+-\\u d8\n', max_size=30).map(str.encode))
 def test_any_bytes_are_json_or_one_line(data: bytes) -> None:
-    try:
-        parse_json(data)
-    except ValueError as error:
-        assert "\n" not in str(error)
+    assert one_line(lambda: parse_json(data), ValueError)
 
 
 # ---- YAML ------------------------------------------------------------------------------------------------------------
@@ -154,7 +167,7 @@ def test_aliases_and_numbers_are_read() -> None:
 
 
 @given(
-    st.text('{}[]",:&*!|>-?%@ \n0123456789abint<~.\t\'#\\', max_size=40)
+    st.text("{}[]\",:&*!|>-?%@ \n0123456789abint<~.\t'#\\", max_size=40)
     | st.binary(max_size=20).map(lambda b: b.decode("latin-1"))
 )
 @example("? [a]: b")
@@ -164,10 +177,7 @@ def test_aliases_and_numbers_are_read() -> None:
 @example("!!omap [1]")
 @example("=")
 def test_any_text_is_yaml_or_one_line(text: str) -> None:
-    try:
-        parse_yaml(text)
-    except ValueError as error:
-        assert "\n" not in str(error)
+    assert one_line(lambda: parse_yaml(text), ValueError)
 
 
 @given(json_values)
@@ -175,10 +185,7 @@ def test_any_value_in_a_configuration_is_one_line(tmp_path_factory: pytest.TempP
     path = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
     for text in (yaml.safe_dump(value), yaml.safe_dump({"output_dir": "x", "data": {"train": value}, "seed": value})):
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        try:
-            load_config(path)
-        except UsageError as error:
-            assert "\n" not in str(error)
+        assert one_line(lambda: load_config(path), UsageError)
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
@@ -215,7 +222,9 @@ def test_a_full_device_is_one_line() -> None:
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with subprocess.Popen([sys.executable, "-c", f"print(open({str(pipe)!r}).read())"], stdout=subprocess.PIPE) as reader:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"print(open({str(pipe)!r}).read())"], stdout=subprocess.PIPE
+    ) as reader:
         with atomic(pipe) as handle:
             handle.write(b"through")
         assert reader.communicate()[0].strip() == b"through"

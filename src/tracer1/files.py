@@ -60,8 +60,8 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     with naming(path):
         _check_name(path)
         if _is_special(path):
-            with path.open("wb") as handle:
-                yield handle
+            with path.open("wb") as device:
+                yield device
             return
         target = path.resolve() if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -261,7 +261,7 @@ def _check_events(text: str) -> None:
     stack = [_Open(None)]
     sizes: dict[str, int] = {}
     for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.CollectionStartEvent):
             stack.append(_Open(event.anchor))
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -269,7 +269,7 @@ def _check_events(text: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(event.anchor == node.anchor for node in stack):
                 raise _Unsafe(f"line {line}: *{event.anchor} holds itself")
-            stack[-1].nodes += sizes.get(event.anchor, 1)
+            stack[-1].nodes += sizes.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
             stack[-1].nodes += 1
             if event.anchor:

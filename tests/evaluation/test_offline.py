@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from nano_planner import Nano
 
-from tracer1.data.windows_file import read_rows, read_windows
+from tracer1.data.windows_file import absolute_rows, read_windows
 from tracer1.evaluation.offline import OfflineResult, copied_exactly, evaluate_windows, goal_of
 from tracer1.executors.dom import DomExecutor
 from tracer1.executors.instruction import drop_target_name, parse_instruction, render_instruction
@@ -38,9 +38,9 @@ def evaluate(nano: Nano, windows: list[Window]) -> Callable[..., OfflineResult]:
         return evaluate_windows(
             ScriptedModel(complete),
             windows,
-            list(read_rows(nano.windows)),
+            list(absolute_rows(str(nano.windows))),
             TrajectoryScorer(trajectory.PAPER),
-            GroundedScorer(grounded.PAPER, DomExecutor(), nano.store),
+            GroundedScorer(grounded.PAPER, DomExecutor()),
             horizon=HORIZON,
             known_strings=known,
             **options,

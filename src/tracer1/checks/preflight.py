@@ -19,7 +19,7 @@ from typing import Any
 
 from tracer1.checks.findings import CheckItem, split_remedy
 from tracer1.checks.rows import SCREENS, Estimate, Measure, TextCounter, Tokenizer, check_rows, made_up
-from tracer1.config.settings import Config, ModelSettings, StageSettings
+from tracer1.config.settings import Config, DataSettings, ModelSettings, StageSettings
 from tracer1.errors import SetupError, TraceR1Error, UsageError
 from tracer1.executors.registry import make_executor
 from tracer1.plan.tokens import CHARACTERS, Vision
@@ -155,21 +155,27 @@ def _measure(config: Config, planner: Planner, agent: Executor | None) -> Measur
 
 def _data(config: Config, measure: Measure) -> Iterator[CheckItem]:
     counted = 0
-    for name, file in (("train", config.data.train), ("heldout", config.data.heldout)):
-        if file is None:
-            continue
+    for name, file in _files(config.data):
         if not Path(file).exists() and config.data.record is not None:
             record = config.data.record
-            episodes = record.episodes_per_task if name == "train" else record.heldout_per_task
+            episodes = record.heldout_per_task if name == "heldout" else record.episodes_per_task
             told = f"{len(record.tasks)} tasks x {episodes} episodes will be recorded first"
             yield CheckItem(f"{name} data", True, f"{file} is not there: {told}")
             continue
         rows, items = check_rows(name, file, measure)
         yield from items
-        counted = rows if name == "train" else counted
+        counted += 0 if name == "heldout" else rows
     if not counted:
         yield made_up(config.plan, _screens(config), measure)
     yield from (_batches(name, stage, counted) for name, stage in _stages(config).items())
+
+
+def _files(data: DataSettings) -> Iterator[tuple[str, str]]:
+    """Each windows file with its name in the findings: train (train 1, train 2, ... of several), heldout."""
+    for number, file in enumerate(data.train_files, start=1):
+        yield f"train {number}" if len(data.train_files) > 1 else "train", file
+    if data.heldout is not None:
+        yield "heldout", data.heldout
 
 
 def _screens(config: Config) -> Sequence[Size]:
@@ -273,7 +279,7 @@ def probe(name: str, url: str, opener: Callable[..., Any] = urllib.request.urlop
 
 
 def _trials(config: Config, folder: Path | None) -> Iterator[CheckItem]:
-    if folder is None or not Path(config.data.train).exists():
+    if folder is None or not all(Path(file).exists() for file in config.data.train_files):
         yield CheckItem("trial", False, "not run: the model or the data is missing", "see the items above")
         return
     for name, stage in _stages(config).items():

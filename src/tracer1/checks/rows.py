@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 from tracer1.checks.findings import CheckItem, TokenFigures, some, split_remedy
 from tracer1.config.settings import PlanSettings
 from tracer1.data.images import image_size
 from tracer1.data.store import EpisodeStore
-from tracer1.data.windows_file import read_rows, row_to_window, windows_store
+from tracer1.data.validation import invalid_window
+from tracer1.data.windows_file import absolute_rows, read_rows, row_store, row_to_window, windows_stores
 from tracer1.errors import DataError, FrameError, TraceR1Error
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import render_plan
@@ -122,8 +124,9 @@ class _Found:
     """What one pass over a file leaves."""
 
     rows: int = 0
-    images: dict[str, Size | None] = field(default_factory=dict)
+    images: dict[Path, Size | None] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    invalid: list[str] = field(default_factory=list)  # rows that can be read, and must not be trained on
     bad_images: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)  # of the rows that were measured
     prompts: list[PromptSize] = field(default_factory=list)
@@ -137,34 +140,40 @@ def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckI
     """The number of rows of a windows file, and the findings on it. ``name``: train or heldout."""
     found = _Found()
     try:
-        store = windows_store(file)
+        stores = windows_stores(file)
         rows = enumerate(read_rows(file))
         while batch := list(islice(rows, BATCH)):
-            _read(batch, store, measure, found)
+            _read(batch, stores, measure, found)
     except DataError as error:
         return 0, [CheckItem(f"{name} data", False, *split_remedy(error))]
     look = f"look at them with `tracer1 data inspect {file}`, then record or convert those episodes again"
     detail = f"{file}: {found.rows} rows" + (f"; unreadable: {some(found.unread)}" if found.unread else "")
-    items = [CheckItem(f"{name} data", bool(found.rows) and not found.unread, detail, look)]
+    detail += f"; {len(found.invalid)} invalid: {some(found.invalid)}" if found.invalid else ""
+    items = [CheckItem(f"{name} data", bool(found.rows) and not (found.unread or found.invalid), detail, look)]
     detail = f"{len(found.images)} files" + (f"; unreadable: {some(found.bad_images)}" if found.bad_images else "")
     items.append(CheckItem(f"{name} images", not found.bad_images, detail, look))
     items += _gold_items(name, found, grounded=measure.grounded is not None)
     items += _token_items(name, found, measure)
-    if measure.agent and measure.grounded and found.rows and not (found.unread or found.bad_images):
-        scorer = GroundedScorer(measure.grounded, measure.agent, store)
+    if measure.agent and measure.grounded and found.rows and not (found.unread or found.invalid or found.bad_images):
+        scorer = GroundedScorer(measure.grounded, measure.agent)
         items.append(_agent_item(name, file, scorer, found.rows))
     return found.rows, items
 
 
-def _read(batch: Iterable[tuple[int, dict[str, Any]]], store: EpisodeStore, measure: Measure, found: _Found) -> None:
+def _read(
+    batch: Iterable[tuple[int, dict[str, Any]]], stores: Sequence[EpisodeStore], measure: Measure, found: _Found
+) -> None:
     windows, golds, sizes = [], [], []
     for number, row in batch:
         found.rows += 1
         try:
             window = row_to_window(row, f"row {number}")
+            store = row_store(stores, row, f"row {number}")
         except DataError as error:
             found.unread.append(str(error))
             continue
+        if problems := invalid_window(window):
+            found.invalid.append(f"row {number}: {': '.join(problems[0])}")
         gold = gold_plan(window)
         _score(window, gold, measure, found)
         images = [_image(path, window, store, measure.vision, found) for path in window.images]
@@ -191,15 +200,16 @@ def gold_plan(window: Window) -> str:
 
 def _image(path: str, window: Window, store: EpisodeStore, vision: Vision, found: _Found) -> Size | None:
     """The size in the header, read once however many rows show the image; None where there is none to use."""
-    if path not in found.images:
+    key = store.directory / path
+    if key not in found.images:
         try:
             size = image_size(store.path(path))
             vision.tokens(size)
-            found.images[path] = size
+            found.images[key] = size
         except (DataError, FrameError) as error:
-            found.images[path] = None
+            found.images[key] = None
             found.bad_images.append(f"{name_of(window)}: {error}")
-    return found.images[path]
+    return found.images[key]
 
 
 # ---- what the recorded plans earn ------------------------------------------------------------------------------------
@@ -260,13 +270,12 @@ def _gold_items(name: str, found: _Found, *, grounded: bool) -> Iterator[CheckIt
 
 def _agent_item(name: str, file: str, scorer: GroundedScorer, count: int) -> CheckItem:
     """The configured executor on an even sample of the recorded first steps: what it misses, stage 2 cannot teach."""
-    rows = list(islice(read_rows(file), 0, None, -(-count // TRIED)))
+    rows = list(islice(absolute_rows(file), 0, None, -(-count // TRIED)))
     missed = []
     for row in rows:
         window = row_to_window(row)
-        images = [str(scorer.store.path(path).resolve()) for path in window.images]
         try:
-            (score,) = scorer([gold_plan(window)], [{**row, "images": images}])
+            (score,) = scorer([gold_plan(window)], [row])
         except TraceR1Error as error:
             missed.append(f"{name_of(window)}: {error}")
             continue

@@ -85,9 +85,20 @@ class DataSettings(Settings):
     """Where the training instances are: Parquet files of ``tracer1 data windows``."""
 
     episodes: str | None = None  # the store of the recorded episodes; the warm-up re-tells them
-    train: str = "data/train.parquet"
+    train: str | Annotated[tuple[str, ...], Field(min_length=1)] = "data/train.parquet"  # one file, or a list
     heldout: str | None = None  # windows for the plan reward between the stages
     record: RecordSettings | None = None
+
+    @model_validator(mode="after")
+    def _recorded_into_one(self) -> Self:
+        if self.record is not None and len(self.train_files) > 1:
+            raise ValueError("train is a list; where data.record makes the windows, name one file")
+        return self
+
+    @property
+    def train_files(self) -> tuple[str, ...]:
+        """The files of training windows."""
+        return (self.train,) if isinstance(self.train, str) else self.train
 
 
 class PlanSettings(Settings):

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from tracer1.data.store import read_conversion
-from tracer1.data.windows_file import SourceCount, count_sources, windows_settings
+from tracer1.data.windows_file import SourceCount, count_sources, store_places, windows_settings
 from tracer1.errors import DataError
 from tracer1.files import write_atomic
 
@@ -31,6 +31,7 @@ _COLUMNS = {
     "episode_id": "the recorded trajectory",
     "step": "at which of its steps the planner is asked, from 0",
     "source": "the corpus",
+    "store": "where there are several episode stores: the number of the row's, from 0",
 }
 _PAGE = """\
 # Training windows: {sources}
@@ -54,7 +55,8 @@ from pathlib import Path
 from datasets import load_dataset
 
 windows = load_dataset(".", split="{split}")  # this folder
-pictures = [Path("{store}", path) for path in windows[0]["images"]]
+stores = {stores}
+images = [Path(stores[windows[0].get("store", 0)], path) for path in windows[0]["images"]]
 ```
 
 ## How it was made
@@ -71,12 +73,12 @@ pictures = [Path("{store}", path) for path in windows[0]["images"]]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One windows file as its card tells of it. ``origin``: what the store's ``conversion.json`` holds."""
+    """One windows file as its card shows it. ``origins``: the ``conversion.json`` of each of its stores."""
 
     file: str
     sources: tuple[SourceCount, ...]
     settings: Mapping[str, str]
-    origin: Mapping[str, Any]
+    origins: tuple[Mapping[str, Any], ...]
 
     @property
     def name(self) -> str:
@@ -93,27 +95,35 @@ def write_card(folder: Path | str) -> Path | None:
     if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
         return None
     splits = [_split(file, settings) for file, settings in _windows_files(Path(folder))]
-    write_atomic(path, render_card(splits).encode())
+    write_atomic(path, render_card(splits).encode("utf-8", "replace"))  # a folder's name may be no UTF-8
     return path
 
 
 def render_card(splits: Sequence[Split]) -> str:
     """The card's text: YAML for ``load_dataset`` and the Hub, then Markdown."""
-    licences = _all(texts(split.origin, "licence") for split in splits)
+    licences = _all(texts(origin, "licence") for split in splits for origin in split.origins)
     known = list(dict.fromkeys(name if (name := text.lower()) in LICENCES else "other" for text in licences))
-    files = [{"split": split.name, "path": split.file} for split in splits]
-    head = ({"license": known} if known else {}) | {"configs": [{"config_name": "default", "data_files": files}]}
+    head = ({"license": known} if known else {}) | {"configs": _configs(splits)}
     body = _PAGE.format(
         sources=", ".join(_all([source.name for source in split.sources] for split in splits)),
         mark=MARK,
         splits=_table(("split", "source", "windows", "episodes", "T", "K", "prompt"), map(_cells, splits)),
         columns=_table(("column", "what it holds"), ([f"`{name}`", what] for name, what in _COLUMNS.items())),
         split=splits[0].name,
-        store=splits[0].settings["store"],
-        commands="\n".join(map(_command, splits)),
-        origins="\n\n".join(_all([_origin_text(split.origin)] for split in splits)),
+        stores=store_places(splits[0].settings),
+        commands="\n".join(_command(split) for split in splits if "heldout_of" not in split.settings),
+        origins="\n\n".join(_all(map(_origin_text, split.origins) for split in splits)),
     )
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n{body}"
+
+
+def _configs(splits: Sequence[Split]) -> list[dict[str, Any]]:
+    """What ``load_dataset`` loads together: files of one schema. Those of several stores have a column more."""
+    groups: dict[bool, list[dict[str, str]]] = {}
+    for split in splits:
+        groups.setdefault(len(split.origins) > 1, []).append({"split": split.name, "path": split.file})
+    names = ["default", "others"]
+    return [{"config_name": name, "data_files": files} for name, files in zip(names, groups.values(), strict=False)]
 
 
 def texts(origin: Mapping[str, Any], key: str) -> list[str]:
@@ -133,8 +143,8 @@ def _windows_files(folder: Path) -> Iterable[tuple[Path, dict[str, str]]]:
 
 
 def _split(file: Path, settings: dict[str, str]) -> Split:
-    origin = read_conversion(file.parent / settings["store"]) or {}
-    return Split(file.name, count_sources(file), settings, origin)
+    origins = tuple(read_conversion(file.parent / place) or {} for place in store_places(settings))
+    return Split(file.name, count_sources(file), settings, origins)
 
 
 def _cells(split: Split) -> list[str]:
@@ -144,8 +154,9 @@ def _cells(split: Split) -> list[str]:
 
 
 def _command(split: Split) -> str:
-    options = [f"--{key} {split.settings[key]}" for key in ("horizon", "history", "prompt") if key in split.settings]
-    return " ".join(["tracer1 data windows", split.settings["store"], *options, "--out", split.file])
+    names = ("horizon", "history", "prompt", "heldout", "heldout_out")
+    options = [f"--{key.replace('_', '-')} {split.settings[key]}" for key in names if key in split.settings]
+    return " ".join(["tracer1 data windows", *store_places(split.settings), *options, "--out", split.file])
 
 
 def _origin_text(origin: Mapping[str, Any]) -> str:

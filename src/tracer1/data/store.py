@@ -175,7 +175,7 @@ def read_episodes(directory: Path | str) -> Iterator[Episode]:
 
 
 def read_episodes_or_errors(directory: Path | str) -> Iterator[tuple[str, Episode | DataError]]:
-    """(file and line, episode) of each line; a line that cannot be read comes as its DataError, and the reading goes on.
+    """(file and line, episode) of each line; a line that cannot be read comes as its DataError.
 
     Every DataError begins with the file and the line.
     """
@@ -347,9 +347,9 @@ def element_from_json(record: Any, where: str = "element") -> Element:
 def _record(value: Any, where: str, required: Iterable[str], known: Mapping[str, None]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _wrong(where, "a JSON object", value)
-    for key in required:
-        if key not in value:
-            raise DataError(f"{where}: {key} is missing; add it (null where there is none)")
+    if missing := [key for key in required if key not in value]:
+        others = f", and so are {', '.join(missing[1:])}" if missing[1:] else ""
+        raise DataError(f"{where}: {missing[0]} is missing{others}; add it (null where there is none)")
     for key in value:
         if key not in known:
             raise DataError(f"{where}: unknown key {key!r}; known are {', '.join(known)}")

@@ -11,7 +11,7 @@ from typing import Any
 from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
 from tracer1.config.settings import Config, EvaluationSettings
 from tracer1.data.store import read_episodes
-from tracer1.data.windows_file import absolute_rows, read_windows, windows_store, with_absolute_images
+from tracer1.data.windows_file import absolute_rows, read_windows, windows_stores, with_absolute_images
 from tracer1.errors import UsageError
 from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of, planner_calls
 from tracer1.evaluation.offline import OfflineResult, evaluate_windows
@@ -109,7 +109,7 @@ def heldout(model: Model, config: Config, name: str) -> OfflineResult:
             windows,
             rows,
             make_scorer(config, "stage1"),
-            make_scorer(config, "stage2", config.data.heldout),
+            make_scorer(config, "stage2"),
             horizon=config.plan.horizon,
             known_strings=known_strings(config),
             on_batch=lambda done: tick(done, len(rows)),
@@ -118,7 +118,8 @@ def heldout(model: Model, config: Config, name: str) -> OfflineResult:
 
 def known_strings(config: Config) -> set[str]:
     """Every string that demonstrations quote on which the base or the two stages were trained."""
-    episodes = windows_store(config.data.train).directory
+    stores = {store.directory.resolve() for file in config.data.train_files for store in windows_stores(file)}
     seen = Path(config.model.path) / SEEN
     base = json.loads(seen.read_text(encoding="utf-8")) if seen.exists() else []
-    return {s for e in read_episodes(episodes) for step in e.steps for s in arguments_of(step.instruction)} | set(base)
+    steps = (step for store in sorted(stores) for episode in read_episodes(store) for step in episode.steps)
+    return {text for step in steps for text in arguments_of(step.instruction)} | set(base)

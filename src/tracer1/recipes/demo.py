@@ -107,7 +107,7 @@ def ensure_data(config: Config, say: Say) -> None:
         return
     record = config.data.record
     episodes = Path(config.data.episodes)
-    splits = [("train", episodes / "train", record.first_seed, record.episodes_per_task, config.data.train)]
+    splits = [("train", episodes / "train", record.first_seed, record.episodes_per_task, config.data.train_files[0])]
     if config.data.heldout is not None:
         first = record.first_seed + record.episodes_per_task
         splits.append(("heldout", episodes / "heldout", first, record.heldout_per_task, config.data.heldout))

@@ -53,7 +53,7 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
             f"into {config.model.path}"
         ]
     lines = []
-    rows = training_rows(config.data.train)
+    rows = training_rows(config.data.train_files)
     processor, model = load_processor(config.model.path, config.model.pixels), load_model(config.model.path)
     for name in names_of(stage):
         settings: StageSettings = getattr(config, name)

@@ -189,8 +189,8 @@ def recorded(run: Run) -> References:
 
     def look_up(prompts: Collection[str]) -> dict[str, Sequence[Step]]:
         found: dict[str, Sequence[Step]] = {}
-        path = _windows(run)
-        for row in read_rows(path) if path and prompts else ():
+        rows = ((path, row) for path in _windows(run) for row in read_rows(path)) if prompts else iter(())
+        for path, row in rows:
             name = f"{row['episode_id']}#{row['step']}"
             if name in prompts:
                 found[name] = row_to_window(row, f"{path}: {name}").reference.steps
@@ -201,10 +201,13 @@ def recorded(run: Run) -> References:
     return look_up
 
 
-def _windows(run: Run) -> Path | None:
+def _windows(run: Run) -> list[Path]:
     try:
         named = yaml.safe_load(run.config)["data"]["train"]
     except (yaml.YAMLError, TypeError, KeyError):
         named = None
-    places = [run.path / "data" / "train.parquet", *([Path(named)] if isinstance(named, str) else [])]
-    return next((path for path in places if path.is_file()), None)
+    own = run.path / "data" / "train.parquet"
+    if own.is_file():
+        return [own]
+    names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+    return [path for path in map(Path, filter(None, map(str, names))) if path.is_file()]

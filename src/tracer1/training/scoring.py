@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from tracer1.config.settings import Config
 from tracer1.data.store import EpisodeStore
-from tracer1.data.windows_file import windows_store
 from tracer1.executors.registry import make_executor
 from tracer1.executors.running import Background, attempt_all
 from tracer1.plan.windows import reference_from_json
@@ -41,6 +40,7 @@ class TrajectoryScorer:
 class GroundedScorer:
     """Stage 2: the frozen executor does the first predicted step on the recorded screen (Eq. 4-5).
 
+    Each row's ``store`` is the episode store that its elements and files lie in (``windows_file.absolute_rows``).
     Up to ``concurrency`` steps are executed at once; one that takes longer than ``timeout`` seconds is unscored.
     """
 
@@ -48,11 +48,10 @@ class GroundedScorer:
         self,
         profile: GroundedProfile,
         executor: Executor,
-        store: EpisodeStore,
         concurrency: int = 8,
         timeout: float | None = None,
     ) -> None:
-        self.profile, self.executor, self.store = profile, executor, store
+        self.profile, self.executor = profile, executor
         self.concurrency, self.timeout = concurrency, timeout
         self._background: Background | None = None
 
@@ -60,7 +59,7 @@ class GroundedScorer:
         references = [recorded(row) for row in rows]
         firsts = [first_step(completion, self.profile) for completion in completions]
         tried = [
-            (step, recorded_observation(row["images"], reference, self.store))
+            (step, recorded_observation(row["images"], reference, EpisodeStore(row["store"])))
             for step, row, reference in zip(firsts, rows, references, strict=True)
             if step is not None
         ]
@@ -105,7 +104,7 @@ class RewardFunction:
         return [self._kept[key] for key in keys]
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        names = [name for name in ("reference", "images", "episode_id", "step") if name in columns]
+        names = [name for name in ("reference", "images", "episode_id", "step", "store") if name in columns]
         rows = [dict(zip(names, row, strict=True)) for row in zip(*(columns[n] for n in names), strict=True)]
         self.last = self.score([text_of(c) for c in completions], rows)
         self._kept.clear()
@@ -117,16 +116,14 @@ def text_of(completion: Any) -> str:
     return str(completion if isinstance(completion, str) else completion[0]["content"])
 
 
-def make_scorer(config: Config, name: str, windows: str | None = None) -> Scorer:
-    """The stage's reward with the configured profile, constants and executor, for the rows of ``windows`` (data.train
-    if None), whose store holds what the executor is shown."""
+def make_scorer(config: Config, name: str) -> Scorer:
+    """The stage's reward with the configured profile, constants and executor."""
     if name == "stage1":
         return TrajectoryScorer(config.reward.trajectory_profile())
     agent = make_executor(config.executor.name, **config.executor.options)
     return GroundedScorer(
         config.reward.grounded_profile(),
         agent,
-        windows_store(windows or config.data.train),
         config.executor.concurrency,
         config.executor.timeout,
     )

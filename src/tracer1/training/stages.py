@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     train_grpo(
         model=model,
         processor=load_processor(start, config.model.pixels),
-        rows=training_rows(config.data.train),
+        rows=training_rows(config.data.train_files),
         scorer=make_scorer(config, name),
         settings=settings,
         run=run,
@@ -54,9 +54,10 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     return out
 
 
-def training_rows(path: str) -> Dataset:
-    """The windows of a Parquet file as TRL reads them, with image paths made absolute; pixels stay on disk."""
-    return Dataset.from_list(list(absolute_rows(path)))
+def training_rows(paths: str | Sequence[str]) -> Dataset:
+    """The windows of one or more Parquet files as TRL reads them, with image paths made absolute; pixels stay on
+    disk."""
+    return Dataset.from_list(list(absolute_rows(paths)))
 
 
 def checkpoint_of(run: Path, names: tuple[str, ...] = ("stage2", "stage1")) -> Path:

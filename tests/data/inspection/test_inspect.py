@@ -280,3 +280,14 @@ def test_the_size_is_read_from_the_header(tmp_path: Path, png: Callable[..., byt
     assert image_size(path) == (33, 44)
     with pytest.raises(DataError, match=r"b\.png: no such file"):
         image_size(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("name", ["episodes.jsonl", "other.jsonl"])
+def test_an_episode_that_lacks_fields_is_a_problem(tmp_path: Path, name: str) -> None:
+    """It was shown as some other record, with no problems."""
+    (tmp_path / name).write_text('{"episode_id": "x"}\n')
+    found = inspect_path(tmp_path / name)
+    assert found.kind == "episodes"
+    assert [str(problem) for problem in found.problems] == [
+        f"{name} line 1: source: missing, and so are platform, goal, split, steps; add it (null where there is none)"
+    ]

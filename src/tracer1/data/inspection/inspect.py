@@ -7,7 +7,7 @@ Nothing here prints: ``summary.py`` shows an inspection on a terminal, ``report/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tracer1.data.inspection.result import (
     Choice,
     Conversion,
     Inspection,
+    Opener,
     Place,
     Problem,
     Reservoir,
@@ -25,8 +26,8 @@ from tracer1.data.inspection.result import (
 )
 from tracer1.data.store import CONVERSION, EPISODES, EpisodeStore, episode_from_json, episodes_file, read_conversion
 from tracer1.errors import DataError, UsageError
-from tracer1.files import json_lines, parse_json
-from tracer1.types import Episode
+from tracer1.files import json_lines_or_errors, parse_json
+from tracer1.types import Episode, Window
 
 SHOWN = Choice()
 
@@ -46,7 +47,7 @@ def inspect_path(path: Path | str, choice: Choice = SHOWN, tick: Tick = quiet) -
         found = _inspect_windows(path, choice, tick)
     else:
         file = episodes_file(path)
-        if file.name == EPISODES or _is_episode(next((record for _, record in json_lines(file)), None)):
+        if file.name == EPISODES or _is_episode(_first_record(file)):
             found = _inspect_store(file, choice, tick)
         else:
             found = _inspect_records(file, choice, tick)
@@ -84,8 +85,13 @@ def inspect_episodes(
     return found
 
 
+def _first_record(file: Path) -> Any:
+    """The first line that can be parsed; None where there is none."""
+    return next((record for _, record in json_lines_or_errors(file) if not isinstance(record, DataError)), None)
+
+
 def _is_episode(record: Any) -> bool:
-    return isinstance(record, Mapping) and "episode_id" in record and "steps" in record
+    return isinstance(record, Mapping) and ("episode_id" in record or "steps" in record)
 
 
 # ---- episodes in a store ---------------------------------------------------------------------------------------------
@@ -166,18 +172,19 @@ def _conversion(record: dict[str, Any]) -> Conversion:
 
 
 def _inspect_windows(path: Path, choice: Choice, tick: Tick) -> Inspection:
-    store = windows_file.windows_store(path)
-    found = Inspection(path, "windows", store.read, schema=windows_file.schema_text(path))
+    stores = windows_file.windows_stores(path)
+    open_file = stores[0].read if len(stores) == 1 else _opener(stores)
+    found = Inspection(path, "windows", open_file, schema=windows_file.schema_text(path))
     total = windows_file.count_windows(path)
     kept = Reservoir(choice)
-    images = Images(store.read)
+    images = Images(open_file, hashed=len(stores) == 1)
     seen: dict[tuple[str, int], int] = {}
     for number, row in enumerate(windows_file.read_rows(path)):
         found.rows += 1
         tick(100 * found.rows // total, 100, f"{found.rows:,} rows")
         place = Place(path.name, f"row {number}")
         try:
-            window = windows_file.row_to_window(row, place.row)
+            window = _named_by_store(windows_file.row_to_window(row, place.row), row, stores, place)
         except DataError as error:
             found.problems.add(from_error(place, error))
             continue
@@ -193,6 +200,27 @@ def _inspect_windows(path: Path, choice: Choice, tick: Tick) -> Inspection:
             found.problems.add(Problem(place.file, place.row, name, message))
     found.samples = kept.samples()
     return found
+
+
+def _named_by_store(window: Window, row: Mapping[str, Any], stores: Sequence[EpisodeStore], place: Place) -> Window:
+    """The window; where there are several stores, its images are named with their folder."""
+    store = windows_file.row_store(stores, row, place.row)
+    if len(stores) == 1:
+        return window
+    names = [str(store.directory.absolute() / image) for image in window.images]
+    return windows_file.with_absolute_images(window, names)
+
+
+def _opener(stores: Sequence[EpisodeStore]) -> Opener:
+    """Opens an image by the name that ``_named_by_store`` gives it."""
+
+    def open_file(name: str) -> bytes:
+        for store in stores:
+            if name.startswith(f"{store.directory.absolute()}/"):
+                return store.read(name.removeprefix(f"{store.directory.absolute()}/"))
+        raise FileNotFoundError(name)
+
+    return open_file
 
 
 # ---- other records ---------------------------------------------------------------------------------------------------

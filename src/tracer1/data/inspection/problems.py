@@ -10,15 +10,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tracer1.actions import validate
-from tracer1.coordinates import inside
 from tracer1.data.images import BROKEN, reason, verify
 from tracer1.data.inspection.result import Opener, Place, Problem
 from tracer1.data.store import parse_elements
-from tracer1.errors import ActionError, DataError
-from tracer1.types import Action, Box, Episode, EpisodeStep, Size, Window
+from tracer1.data.validation import Finding, invalid_fields, invalid_window
+from tracer1.errors import DataError
+from tracer1.types import Episode, EpisodeStep, Size, Window
 
-Finding = tuple[str, str]
+EXCERPT = "excerpt"  # the label of an episode that is a part of a longer one, and need not end with "done"
 
 _FIELD = r"[\w.\[\]]+"
 _LACKS = re.compile(rf"(?:({_FIELD}): )?(?=(\w+) is missing|unknown key '([^']*)')")
@@ -81,27 +80,20 @@ class Images:
 
 
 def episode_problems(episode: Episode, images: Images) -> Iterator[Finding]:
-    """Everything that is wrong with a record that could be read."""
-    for name in ("episode_id", "source", "goal"):
-        if not getattr(episode, name).strip():
-            yield name, "empty"
+    """Everything that is wrong with a record that could be read, and with the files that it names."""
+    yield from invalid_fields(episode)
     for i, path in enumerate(episode.files):
         if problem := images.file_problem(path):
             yield f"files[{i}]", problem
+    for i, step in enumerate(episode.steps):
+        yield from ((f"steps[{i}].{name}", message) for name, message in _file_problems(step, images, episode))
     if not episode.steps:
         yield "steps", "none"
-    for i, step in enumerate(episode.steps):
-        yield from ((f"steps[{i}].{name}", message) for name, message in _step_problems(step, images, episode))
-        last = i == len(episode.steps) - 1
-        if last and step.status != "done":
-            yield f"steps[{i}].status", "the episode ends with 'not done'"
-        if not last and step.status == "done":
-            yield f"steps[{i}].status", "'done' before the end"
+    elif episode.steps[-1].status != "done" and not episode.labels.get(EXCERPT):
+        yield f"steps[{len(episode.steps) - 1}].status", "the episode ends with 'not done'"
 
 
-def _step_problems(step: EpisodeStep, images: Images, episode: Episode) -> Iterator[Finding]:
-    if not step.instruction.strip():
-        yield "instruction", "empty"
+def _file_problems(step: EpisodeStep, images: Images, episode: Episode) -> Iterator[Finding]:
     if step.screenshot is not None:
         if problem := images.problem(step.screenshot, step.size):
             yield "screenshot", problem
@@ -114,41 +106,14 @@ def _step_problems(step: EpisodeStep, images: Images, episode: Episode) -> Itera
             yield "elements", f"{step.elements}: {reason(error)}"
         except DataError as error:
             yield "elements", str(error)
-    try:
-        validate(step.action, episode.platform, episode.source)
-    except ActionError as error:
-        yield "action", str(error)
-    yield from _box_problems(step.action, step.box)
-
-
-def _box_problems(action: Action, box: Box | None) -> Iterator[Finding]:
-    if box is None:
-        return
-    x0, y0, x1, y1 = box
-    if not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):
-        yield "box", f"{list(box)} is not x0 <= x1 and y0 <= y1 within 0 to 1"
-    elif action.point is not None and not inside(action.point, box):
-        yield "action.point", f"({action.point.x:g}, {action.point.y:g}) lies outside the box {list(box)}"
 
 
 # ---- windows ---------------------------------------------------------------------------------------------------------
 
 
 def window_problems(window: Window, images: Images) -> Iterator[Finding]:
-    """Everything that is wrong with a row that could be read."""
-    if not window.prompt:
-        yield "prompt", "empty"
+    """Everything that is wrong with a row that could be read, and with its images."""
+    yield from invalid_window(window)
     for i, path in enumerate(window.images):
         if problem := images.problem(path):
             yield f"images[{i}]", problem
-    steps = window.reference.steps
-    if not steps:
-        yield "reference", "no steps"
-    for i, step in enumerate(steps):
-        if not step.instruction.strip():
-            yield f"reference[{i}].action.step_instruction", "empty"
-        if step.status == "done" and i < len(steps) - 1:
-            yield f"reference[{i}].status", "'done' before the end"
-    if window.reference.action is not None:
-        found = _box_problems(window.reference.action, window.reference.box)
-        yield from ((f"reference[0].{name}", message) for name, message in found)
