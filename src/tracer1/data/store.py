@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, get_args
@@ -139,9 +139,7 @@ def _mend(handle: IO[bytes], path: Path) -> int:
     last = tail[tail.rfind(b"\n") + 1 :]
     if not last:
         return end
-    try:
-        parse_json(last)
-    except ValueError:
+    if not _is_json(last):
         log.warning("%s: 1 half-written last line dropped", path)
         handle.truncate(end - len(last))
         return end - len(last)
@@ -205,6 +203,42 @@ def write_episodes(directory: Path | str, episodes: Iterable[Episode]) -> int:
             handle.write(_line(episode))
             count += 1
     return count
+
+
+def put_last(directory: Path | str, ids: Sequence[str]) -> None:
+    """Rewrite a store's ``episodes.jsonl`` with the episodes of ``ids`` behind the others, in the order of ``ids``.
+
+    Where an id occurs several times, its last line is kept. Only ids are held in memory, not episodes. Nothing happens
+    where there is no file.
+    """
+    path = Path(directory) / EPISODES
+    if not path.is_file():
+        return
+    places: dict[str, int] = {}
+    with path.open("rb") as lines, atomic(path) as handle:
+        for start, line in _whole_lines(lines):
+            places[str(parse_json(line)["episode_id"])] = start
+        moved = [places[name] for name in ids if name in places]
+        for start in [*sorted(set(places.values()) - set(moved)), *moved]:
+            lines.seek(start)
+            handle.write(lines.readline().rstrip(b"\n") + b"\n")
+
+
+def _whole_lines(lines: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """(where it begins, line) of each line but blank ones and a half-written last one."""
+    start = 0
+    for line in iter(lines.readline, b""):
+        if line.strip() and (line.endswith(b"\n") or _is_json(line)):
+            yield start, line
+        start += len(line)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        parse_json(line)
+    except ValueError:
+        return False
+    return True
 
 
 def episodes_file(path: Path | str) -> Path:

@@ -15,6 +15,8 @@ from tracer1.types import Action, Box, Episode, EpisodeStep, Platform, Step, Win
 
 Finding = tuple[str, str]
 
+EXCERPT = "excerpt"  # the label of an episode that is a part of a longer one, and need not end with "done"
+
 
 # ---- episodes --------------------------------------------------------------------------------------------------------
 

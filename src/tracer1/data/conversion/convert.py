@@ -35,7 +35,7 @@ from tracer1.data.corpora.registry import corpus_class, load_errata
 from tracer1.data.images import Image
 from tracer1.data.store import CONVERSION, EpisodeStore, read_conversion
 from tracer1.errors import DataError, UsageError
-from tracer1.files import write_atomic
+from tracer1.files import parse_json, write_atomic
 from tracer1.progress import Tick
 from tracer1.types import Episode, EpisodeStep
 
@@ -88,7 +88,7 @@ def convert(
     task = {
         "source": source,
         "files": [[_relative(file, raw), _bytes(file)] for file in files],
-        "settings": asdict(settings),
+        "settings": _given(settings),
         "describe": describe.name if describe else None,
         "batch": batch,
     }
@@ -102,13 +102,17 @@ def convert(
     total = merge(batches, used, out, settings.duplicates == "keep", settings.limit)
     with ThreadPoolExecutor(workers) as pool:
         sums = list(pool.map(_checksum, files))
-    result = _summary(kind, settings, total) | {
-        "files": [
-            {"file": _relative(file, raw), "bytes": _bytes(file), "sha256": checksum}
-            for file, checksum in zip(files, sums, strict=True)
-        ],
-        "task": _hash(task),
-    }
+    result = (
+        _summary(kind, settings, total)
+        | _origin(settings)
+        | {
+            "files": [
+                {"file": _relative(file, raw), "bytes": _bytes(file), "sha256": checksum}
+                for file, checksum in zip(files, sums, strict=True)
+            ],
+            "task": _hash(task),
+        }
+    )
     write_atomic(out / CONVERSION, json.dumps(result, ensure_ascii=False, indent=1).encode())
     batches.close()
     return result
@@ -279,7 +283,7 @@ def _summary(kind: type[Corpus], settings: ConvertSettings, total: Statistics) -
         "citation": kind.citation,
         "terminal": kind.terminal if settings.terminal else "as recorded; none is added",
         "errata": load_errata(kind.name).version if settings.errata else None,
-        "settings": asdict(settings),
+        "settings": _given(settings),
         "version": version("tracer1"),
         "records": total.records,
         "episodes": lengths.total(),
@@ -289,6 +293,19 @@ def _summary(kind: type[Corpus], settings: ConvertSettings, total: Statistics) -
         "skipped": {reason: said for kind in notes for reason, said in notes[kind].items() if kind != "changed"},
         "notes": notes,
     }
+
+
+def _given(settings: ConvertSettings) -> dict[str, Any]:
+    """The settings; without the map where there is none, so that conversions of earlier versions stay finished."""
+    return {key: value for key, value in asdict(settings).items() if key != "map" or value is not None}
+
+
+def _origin(settings: ConvertSettings) -> dict[str, str]:
+    """What a map says of where its rows come from."""
+    if settings.map is None:
+        return {}
+    mapping = parse_json(settings.map)
+    return {key: mapping[key] for key in ("source", "url", "licence", "citation")}
 
 
 def _spread(lengths: Counter[int]) -> dict[str, float] | None:
@@ -322,7 +339,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _relative(file: Path, raw: Path) -> str:
-    return file.relative_to(raw).as_posix() if file.is_relative_to(raw) else file.name
+    return file.relative_to(raw).as_posix() if file != raw and file.is_relative_to(raw) else file.name
 
 
 def _hash(task: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ class ConvertSettings:
     split_by: Literal["random", "task", "device", "app"] = "random"  # GUI-Odyssey: which of its four splits
     verified: bool = True  # MM-Traj: only trajectories that were judged correct
     unseen: Literal["keep", "drop"] = "keep"  # MM-Traj: tasks whose pictures are not at hand
+    map: str | None = None  # rows: the map of their fields as JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ CORPORA = {
     "mind2web": "tracer1.data.corpora.mind2web.corpus:Mind2Web",
     "agenttrek": "tracer1.data.corpora.agenttrek.corpus:AgentTrek",
     "mm-traj": "tracer1.data.corpora.mm_traj.corpus:MMTraj",
+    "rows": "tracer1.data.corpora.rows.corpus:Rows",
 }
 LOOKS = {  # how a raw folder is known, the first that fits
     "androidcontrol": ("android_control-*-of-*",),

@@ -13,11 +13,9 @@ from pathlib import Path
 from tracer1.data.images import BROKEN, reason, verify
 from tracer1.data.inspection.result import Opener, Place, Problem
 from tracer1.data.store import parse_elements
-from tracer1.data.validation import Finding, invalid_fields, invalid_window
+from tracer1.data.validation import EXCERPT, Finding, invalid_fields, invalid_window
 from tracer1.errors import DataError
 from tracer1.types import Episode, EpisodeStep, Size, Window
-
-EXCERPT = "excerpt"  # the label of an episode that is a part of a longer one, and need not end with "done"
 
 _FIELD = r"[\w.\[\]]+"
 _LACKS = re.compile(rf"(?:({_FIELD}): )?(?=(\w+) is missing|unknown key '([^']*)')")
