@@ -64,11 +64,9 @@ def convert_command(
 
     A conversion that was interrupted continues when the same command is run again.
 
-    Examples:
+    Example: tracer1 data convert androidcontrol --raw downloads/android_control --out data/ac --workers 8
 
-    tracer1 data convert androidcontrol --raw downloads/android_control --out data/ac --workers 8
-
-    tracer1 data convert rows --map gui_r1 --raw downloads/GUI-R1/train.parquet --out data/gui-r1
+    With rows: tracer1 data convert rows --map gui_r1 --raw downloads/GUI-R1/train.parquet --out data/gui-r1
     """
     from tracer1.data.conversion.convert import convert, convert_settings
     from tracer1.data.corpora.rows.mapping import load_map
@@ -106,11 +104,9 @@ def windows(
 ) -> None:
     """Write training windows: every step with its continuation, and a dataset card beside them.
 
-    Examples:
+    Example: tracer1 data windows data/episodes --horizon 5 --history 5 --out data/train.parquet
 
-    tracer1 data windows data/episodes --horizon 5 --history 5 --out data/train.parquet
-
-    tracer1 data windows data/ac data/mine --heldout 0.05 --out data/train.parquet
+    Several stores: tracer1 data windows data/ac data/mine --heldout 0.05 --out data/train.parquet
     """
     from tracer1.data.windows import make_windows
     from tracer1.progress import progress
@@ -135,7 +131,7 @@ def windows(
     if made.invalid:
         say(f"left out: {made.invalid} invalid episodes")
     if made.card is None:
-        say(f"{out.parent}/README.md was not written by this command and is left as it is")
+        say(f"{out.parent}/README.md is not ours and stays as it is")
 
 
 @data.command()

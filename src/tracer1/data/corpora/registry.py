@@ -20,8 +20,8 @@ CORPORA = {
     "mind2web": "tracer1.data.corpora.mind2web.corpus:Mind2Web",
     "agenttrek": "tracer1.data.corpora.agenttrek.corpus:AgentTrek",
     "mm-traj": "tracer1.data.corpora.mm_traj.corpus:MMTraj",
-    "rows": "tracer1.data.corpora.rows.corpus:Rows",
 }
+SOURCES = {**CORPORA, "rows": "tracer1.data.corpora.rows.corpus:Rows"}  # rows of one's own, by a map of their fields
 LOOKS = {  # how a raw folder is known, the first that fits
     "androidcontrol": ("android_control-*-of-*",),
     "agentnet": ("agentnet_*.jsonl", "example.jsonl"),
@@ -56,7 +56,7 @@ def load_errata(name: str) -> Errata:
 
 def corpus_class(name: str) -> type[Corpus]:
     """The class of a corpus; UsageError names those that there are."""
-    if name not in CORPORA:
-        raise UsageError(f"no corpus {name!r}; there are {', '.join(CORPORA)}")
-    module, _, attribute = CORPORA[name].partition(":")
+    if name not in SOURCES:
+        raise UsageError(f"no corpus {name!r}; there are {', '.join(SOURCES)}")
+    module, _, attribute = SOURCES[name].partition(":")
     return cast("type[Corpus]", getattr(import_module(module), attribute))
