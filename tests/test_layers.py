@@ -21,6 +21,8 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 LAYERS = (
     "types",
     "errors",
+    "keys",
+    "extensions",
     "files",
     "coordinates",
     "actions",
@@ -42,7 +44,17 @@ LAYERS = (
     "recipes",
     "cli",
 )
-CORE = ("types.py", "errors.py", "coordinates.py", "actions.py", "plan/", "rewards/", "executors/instruction.py")
+CORE = (
+    "types.py",
+    "errors.py",
+    "keys.py",
+    "extensions.py",
+    "coordinates.py",
+    "actions.py",
+    "plan/",
+    "rewards/",
+    "executors/instruction.py",
+)
 PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
