@@ -84,7 +84,7 @@ ADAPTERS = {
     "tokenizers": {"models/tokenizer.py"},
     "trl": {"training/trl/trainer.py"},
     "datasets": {"training/trl/trainer.py", "training/stages.py", "bench/grpo.py", "bench/data.py"},
-    "playwright": {"envs/miniwob/browser.py", "checks/doctor.py"},
+    "playwright": {"envs/miniwob/browser.py", "envs/miniwob/input.py", "envs/miniwob/page.py", "checks/doctor.py"},
     "miniwob": {"envs/miniwob/server.py"},
     "rapidocr": {"executors/ocr.py"},
     "openai": {"models/endpoint.py"},
