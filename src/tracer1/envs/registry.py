@@ -62,8 +62,12 @@ class EnvFactory:
         found: Expert = self.made.expert(task)
         return found
 
-    def has_experts(self) -> bool:
-        return hasattr(self.made, "expert")
+    def has_expert(self, task: str) -> bool:
+        try:
+            self.expert(task)
+        except UsageError:
+            return False
+        return True
 
 
 def parse_env(text: str) -> tuple[EnvFactory, str]:
@@ -75,9 +79,7 @@ def parse_env(text: str) -> tuple[EnvFactory, str]:
     factory = find_env(name)
     if not task and name in ENVIRONMENTS:
         names = factory.task_names()
-        raise UsageError(
-            f"{name} needs a task: write {name}:TASK, such as {name}:{names[0]}; tasks: {', '.join(names)}"
-        )
+        raise UsageError(f"{name} needs a task, such as {name}:{names[0]}; there are: {', '.join(names)}")
     return factory, task
 
 
