@@ -23,6 +23,8 @@ LAYERS = (
     "errors",
     "files",
     "coordinates",
+    "formats",
+    "keyboard",
     "actions",
     "plan",
     "rewards",
@@ -42,8 +44,11 @@ LAYERS = (
     "recipes",
     "cli",
 )
-CORE = ("types.py", "errors.py", "coordinates.py", "actions.py", "plan/", "rewards/", "executors/instruction.py")
-PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
+CORE = (
+    *("types.py", "errors.py", "coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/"),
+    "executors/instruction.py",
+)
+PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
 # Who may import a framework, and nobody else. The doctor asks each whether it works.

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tracer1.actions import DIRECTIONS
 from tracer1.errors import InstructionError
 from tracer1.types import Step
 
@@ -62,7 +63,6 @@ ACTION_TYPES: Final = {
 }
 """Every verb with its action type."""
 
-DIRECTIONS: Final = ("up", "down", "left", "right")
 MAX_LENGTH: Final = 2000  # characters; longer is no instruction, and the patterns below are quadratic in the worst case
 
 

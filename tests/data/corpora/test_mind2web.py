@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from tracer1.coordinates import inside
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, UnusableRecord
+from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, RawRecord, UnusableRecord
 from tracer1.data.corpora.mind2web import page as web_page
 from tracer1.data.corpora.mind2web.corpus import Mind2Web, Task
 from tracer1.data.images import Image, read_image
@@ -30,7 +30,7 @@ from tracer1.rewards.terms import repetitions
 from tracer1.rewards.trajectory import score_trajectory
 from tracer1.types import Action, Plan
 
-Make = Callable[..., Converted]
+Make = Callable[..., ConvertedEpisode]
 Rows = list[dict[str, Any]]
 
 
@@ -46,20 +46,20 @@ def rows() -> dict[str, Rows]:
     return fixture.tasks()
 
 
-def made(rows: Rows, settings: ConvertSettings | None = None) -> Converted:
+def made(rows: Rows, settings: ConvertSettings | None = None) -> ConvertedEpisode:
     """The Episode of these rows."""
     task = Task("train", rows[0]["annotation_id"], tuple((row["target_action_index"], row) for row in rows))
-    return Mind2Web(Path(), settings or ConvertSettings()).convert(Record("shard task x", task))
+    return Mind2Web(Path(), settings or ConvertSettings()).convert(RawRecord("shard task x", task))
 
 
-def one(row: dict[str, Any], settings: ConvertSettings | None = None, **changed: Any) -> Converted:
+def one(row: dict[str, Any], settings: ConvertSettings | None = None, **changed: Any) -> ConvertedEpisode:
     """The Episode of one row alone, changed as told."""
     return made(
         [{**row, "target_action_index": "0", "action_reprs": [row["target_action_reprs"]], **changed}], settings
     )
 
 
-def reasons(converted: Converted) -> list[str]:
+def reasons(converted: ConvertedEpisode) -> list[str]:
     return [note.reason for note in converted.notes]
 
 
@@ -263,14 +263,14 @@ def test_a_page_in_words(rows: dict[str, Rows]) -> None:
     ],
 )
 def test_actions_as_the_corpus_tells_them(text: str, target: str, value: str) -> None:
-    told = web_page.parse_told(text)
+    told = web_page.parse_action_words(text)
     assert told is not None
     assert (told.target(80), told.value) == (target, value)
 
 
 @pytest.mark.parametrize("text", ["", "Plans -> CLICK", "[link] Plans", "[link] x -> FLY", "[" + " " * 3000 + "->"])
 def test_what_is_not_told_so(text: str, rows: dict[str, Rows]) -> None:
-    assert web_page.parse_told(text) is None
+    assert web_page.parse_action_words(text) is None
     told = one(rows["plan"][0], target_action_reprs=text, action_reprs=[text]).episode.steps[0].instruction
     assert told == "click the point 19% from the left, 4% from the top"
 
@@ -329,7 +329,7 @@ def test_a_whole_conversion(raw: Path, tmp_path: Path) -> None:
         "website": "shop",
         "domain": "Shopping",
         "subdomain": "General",
-        "abstraction": "rules-1",
+        "abstraction": "rules-2",
     }
     for step in (step for episode in episodes.values() for step in episode.steps):
         assert step.box is None or step.action.point is None or inside(step.action.point, step.box)
@@ -358,13 +358,13 @@ def test_one_split_reads_no_other_file(raw: Path, tmp_path: Path) -> None:
     assert [file["file"] for file in said["files"]] == ["data/test_task-00000-of-00001-0c.parquet"]
     assert said["episodes"] == 1
     with pytest.raises(DataError, match="no split 'test' there; it has test_domain"):
-        Mind2Web(raw, ConvertSettings(split="test")).parts()
+        Mind2Web(raw, ConvertSettings(split="test")).shards()
 
 
 def test_files_without_their_folder_and_no_files(raw: Path, tmp_path: Path) -> None:
-    assert len(Mind2Web(raw / "data", ConvertSettings()).parts()) == 6
+    assert len(Mind2Web(raw / "data", ConvertSettings()).shards()) == 6
     with pytest.raises(DataError, match=r"no train\|test_task\|.*parquet there"):
-        Mind2Web(tmp_path, ConvertSettings()).parts()
+        Mind2Web(tmp_path, ConvertSettings()).shards()
 
 
 def test_the_same_output_whatever_the_workers_and_batches(raw: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from playwright.async_api import Browser as Chromium
 from playwright.async_api import CDPSession, Page, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
+from tracer1 import keyboard
 from tracer1.coordinates import convert, pixels
 from tracer1.envs.miniwob.server import PageServer
 from tracer1.errors import ActionError, EnvironmentFailure, SetupError, UsageError
@@ -44,20 +45,17 @@ FLAGS: Final = (
 SETTLE: Final = 1.5  # seconds; the longest wait for animations after an action
 LATE: Final = {"scroll": 3, "hotkey": 2}  # frames after which the page has scrolled: the compositor does that by itself
 WHEEL: Final = 60  # CSS pixels that one scroll action moves
-KEYS: Final = {
+_BROWSER_KEYS: Final = {
     "ctrl": "Control",
     "alt": "Alt",
     "shift": "Shift",
     "cmd": "Meta",
-    "meta": "Meta",
     "enter": "Enter",
-    "return": "Enter",
     "esc": "Escape",
-    "escape": "Escape",
     "tab": "Tab",
     "space": "Space",
     "backspace": "Backspace",
-    "delete": "Delete",
+    "del": "Delete",
     "home": "Home",
     "end": "End",
     "pageup": "PageUp",
@@ -67,6 +65,7 @@ KEYS: Final = {
     "left": "ArrowLeft",
     "right": "ArrowRight",
 }
+KEYS: Final = {name: _BROWSER_KEYS[key] for name, key in keyboard.KEYS.items() if key in _BROWSER_KEYS}
 """Key names as actions spell them, and as the browser does; single characters stand for themselves."""
 
 

@@ -17,7 +17,15 @@ from typing import Any, ClassVar
 from tracer1.actions import EXTRA_ACTIONS, POINTING, validate
 from tracer1.coordinates import convert, pixels
 from tracer1.data.conversion import wording
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
+from tracer1.data.conversion.corpus import (
+    ConvertedEpisode,
+    ConvertSettings,
+    Note,
+    RawRecord,
+    Shard,
+    UnusableRecord,
+    read_field,
+)
 from tracer1.data.corpora.mind2web import page as web_page
 from tracer1.data.images import Image, read_image
 from tracer1.data.readers.damage import Damaged
@@ -27,7 +35,7 @@ from tracer1.files import parse_json
 from tracer1.types import FRACTION, Action, Box, Episode, EpisodeStep, Point
 
 SPLITS = ("train", "test_task", "test_website", "test_domain")
-SHARD = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}[\w.-]*\.parquet", re.ASCII)
+FILE = re.compile(rf"({'|'.join(SPLITS)})-\d{{5}}-of-\d{{5}}[\w.-]*\.parquet", re.ASCII)
 INDEX = ("annotation_id", "target_action_index", "action_uid")
 COLUMNS = (
     *("annotation_id", "action_uid", "website", "domain", "subdomain", "confirmed_task", "screenshot", "cleaned_html"),
@@ -73,49 +81,49 @@ class Mind2Web:
         self.raw, self.settings = raw, settings
         self._index = cache(_read_index)  # read again in each worker: three columns of some MB in all
 
-    def parts(self) -> Sequence[Part]:
-        shards = self._shards()
-        if not shards:
+    def shards(self) -> Sequence[Shard]:
+        files = self._files()
+        if not files:
             raise DataError(
                 f"{self.raw}: no {'|'.join(SPLITS)}-000NN-of-000NN-*.parquet there or in its folder data; "
                 "give the folder of the data set"
             )
-        wanted = [split for split in SPLITS if split in shards and self.settings.split in (None, split)]
+        wanted = [split for split in SPLITS if split in files and self.settings.split in (None, split)]
         if not wanted:
-            raise DataError(f"{self.raw}: no split {self.settings.split!r} there; it has {', '.join(shards)}")
-        return [part for split in wanted for part in self._split_parts(shards[split])]
+            raise DataError(f"{self.raw}: no split {self.settings.split!r} there; it has {', '.join(files)}")
+        return [shard for split in wanted for shard in self._split_shards(files[split])]
 
-    def _shards(self) -> dict[str, tuple[Path, ...]]:
+    def _files(self) -> dict[str, tuple[Path, ...]]:
         """The files of each split, in order."""
         found: dict[str, tuple[Path, ...]] = {}
         for folder in (self.raw / "data", self.raw):
             for path in sorted(folder.glob("*.parquet")):
-                if match := SHARD.fullmatch(path.name):
+                if match := FILE.fullmatch(path.name):
                     found[match[1]] = (*found.get(match[1], ()), path)
             if found:
                 break
         return found
 
-    def _split_parts(self, shards: tuple[Path, ...]) -> Iterator[Part]:
-        """A part for each file: the tasks that begin in it, by their number in the split."""
-        begins = [rows[0][1].file for rows in self._index(shards).tasks.values()]
+    def _split_shards(self, files: tuple[Path, ...]) -> Iterator[Shard]:
+        """A shard for each file: the tasks that begin in it, by their number in the split."""
+        begins = [rows[0][1].file for rows in self._index(files).tasks.values()]
         stop = 0
-        for shard in shards:
-            start, stop = stop, stop + begins.count(shard)
-            yield Part(shard.name.removesuffix(".parquet"), shard, start, stop)
+        for file in files:
+            start, stop = stop, stop + begins.count(file)
+            yield Shard(file.name.removesuffix(".parquet"), file, start, stop)
 
-    def read(self, part: Part) -> Iterator[Record | Note]:
-        match = SHARD.fullmatch(part.file.name)
+    def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
+        match = FILE.fullmatch(shard.file.name)
         assert match is not None
-        index = self._index(self._shards()[match[1]])
-        for damage in index.damaged.get(part.file, ()):
+        index = self._index(self._files()[match[1]])
+        for damage in index.damaged.get(shard.file, ()):
             yield Note("damaged", damage.reason, damage.where, damage.detail)
         reader = RowReader(COLUMNS)
-        for annotation_id, places in list(index.tasks.items())[part.start : part.stop]:
+        for annotation_id, places in list(index.tasks.items())[shard.start : shard.stop]:
             rows = tuple((number, reader.read(place)) for number, place in places)
-            yield Record(f"{part.file.name} task {annotation_id}", Task(match[1], annotation_id, rows))
+            yield RawRecord(f"{shard.file.name} task {annotation_id}", Task(match[1], annotation_id, rows))
 
-    def convert(self, record: Record) -> Converted:
+    def convert(self, record: RawRecord) -> ConvertedEpisode:
         where, task = record.where, record.data
         notes: list[Note] = []
         rows = _in_order(task, where, notes)
@@ -152,7 +160,7 @@ class Mind2Web:
         if self.settings.abstractions == "rules":
             labels["abstraction"] = wording.RULES
         episode = Episode(task.annotation_id, self.name, "web", goal, task.split, tuple(steps), labels=labels)
-        return Converted(episode, images, notes=tuple(notes))
+        return ConvertedEpisode(episode, images, notes=tuple(notes))
 
     def _step(self, row: Mapping[str, Any], words: str, where: str, notes: list[Note]) -> tuple[EpisodeStep, Image]:
         operation = _mapping(row.get("operation"), f"{where}: operation")
@@ -169,7 +177,7 @@ class Mind2Web:
             raise UnusableRecord(Note("dropped", "no target box", f"{where}: pos_candidates", words))
 
         words = row.get("target_action_reprs") or words
-        told = web_page.parse_told(words) if isinstance(words, str) else None
+        told = web_page.parse_action_words(words) if isinstance(words, str) else None
         rows = (0, page.size[1])
         if self.settings.page == "blocks":
             rows = web_page.block(page.size[1], *(target.box[1::2] if target else (0, 0)))
@@ -202,17 +210,17 @@ class Mind2Web:
 # ---- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _read_index(shards: tuple[Path, ...]) -> _Index:
+def _read_index(files: tuple[Path, ...]) -> _Index:
     index = _Index()
-    for shard in shards:
-        for found in index_rows(shard, INDEX):
+    for file in files:
+        for found in index_rows(file, INDEX):
             if isinstance(found, Damaged):
-                index.damaged.setdefault(shard, []).append(found)
+                index.damaged.setdefault(file, []).append(found)
                 continue
             place, row = found
             if not isinstance(row["annotation_id"], str):
                 damage = Damaged(str(place), "no usable annotation_id", f"found {row['annotation_id']!r}")
-                index.damaged.setdefault(shard, []).append(damage)
+                index.damaged.setdefault(file, []).append(damage)
                 continue
             index.tasks.setdefault(row["annotation_id"], []).append((row["target_action_index"], place))
     return index
@@ -299,7 +307,9 @@ def _place(
     return middle, (start.x, start.y, end.x, end.y)
 
 
-def _value(operation: Mapping[str, Any], kind: str, told: web_page.Told | None, where: str, notes: list[Note]) -> str:
+def _value(
+    operation: Mapping[str, Any], kind: str, told: web_page.ActionWords | None, where: str, notes: list[Note]
+) -> str:
     """What was typed or selected. A selected value has lost its punctuation; the words of the action still have it."""
     value = read_field(operation, "value", str, where)
     if kind == "select" and told and told.value not in ("", value) and web_page.same_letters(told.value, value):
@@ -319,7 +329,7 @@ def _after(step: EpisodeStep, unseen: Sequence[str]) -> EpisodeStep:
 
 def _in_words(words: str) -> str:
     """An action of which only the words are known, as an instruction."""
-    told = web_page.parse_told(words)
+    told = web_page.parse_action_words(words)
     if told is None:
         return wording.one_line(words) or "an unknown step"
     key = "enter" if told.operation == "ENTER" else None

@@ -162,7 +162,7 @@ _ROLES: Mapping[str, str] = {  # the tag or role in a corpus' words: the plain w
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ActionWords:
     """An action as the corpus tells it, "[link]  Plans -> CLICK": in parts."""
 
     role: str
@@ -177,13 +177,13 @@ class Told:
         return f"the '{words}' {self.role}" if words else f"the {self.role}"
 
 
-def parse_told(text: str) -> Told | None:
+def parse_action_words(text: str) -> ActionWords | None:
     """None for what is not of that form."""
     match = _TOLD.fullmatch(text.strip()) if len(text) <= MAX_TOLD else None
     if match is None:
         return None
     tag, name, operation, value = match.groups()
-    return Told(_ROLES.get(tag.strip().lower(), "text" if name else "section"), name, operation, value or "")
+    return ActionWords(_ROLES.get(tag.strip().lower(), "text" if name else "section"), name, operation, value or "")
 
 
 def same_letters(a: str, b: str) -> bool:
