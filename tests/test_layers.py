@@ -25,6 +25,8 @@ LAYERS = (
     "extensions",
     "files",
     "coordinates",
+    "formats",
+    "keyboard",
     "actions",
     "plan",
     "rewards",
@@ -50,12 +52,14 @@ CORE = (
     "keys.py",
     "extensions.py",
     "coordinates.py",
+    "formats.py",
+    "keyboard.py",
     "actions.py",
     "plan/",
     "rewards/",
     "executors/instruction.py",
 )
-PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
+PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
 # Who may import a framework, and nobody else. The doctor asks each whether it works.
