@@ -293,7 +293,7 @@ def test_tasks_are_separated_by_commas() -> None:
 def test_the_quick_demo_is_a_valid_configuration() -> None:
     from tracer1.config.loading import load_config
 
-    config = load_config(ROOT / common.DEMO_CONFIG, training.QUICK)
+    config = load_config(ROOT / common.DEMO_CONFIG, values=training.QUICK)
     assert config.stage1.steps < load_config(ROOT / common.DEMO_CONFIG).stage1.steps
 
 

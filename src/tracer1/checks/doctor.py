@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tracer1.checks.endpoints import probe
 from tracer1.checks.findings import CheckItem, split_remedy
-from tracer1.checks.preflight import GIB, free_bytes, probe
+from tracer1.checks.machine import GIB, free_bytes
 from tracer1.errors import SetupError
 
 BROWSER_TIMEOUT = 20_000  # milliseconds

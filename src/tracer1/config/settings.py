@@ -89,6 +89,12 @@ class DataSettings(Settings):
     heldout: str | None = None  # windows for the plan reward between the stages
     record: RecordSettings | None = None
 
+    @model_validator(mode="after")
+    def _recorded_somewhere(self) -> Self:
+        if self.record is not None and self.episodes is None:
+            raise ValueError("record needs data.episodes, the folder for the recorded episodes")
+        return self
+
 
 class PlanSettings(Settings):
     """What the planner is shown and asked for."""
@@ -143,7 +149,7 @@ class RewardSettings(Settings):
 class ExecutorSettings(Settings):
     """The frozen executor that executes the first predicted step."""
 
-    name: str = "ui-tars"
+    name: str = "dom"  # dom, ocr, or package.module:Class
     options: dict[str, Any] = Field(default_factory=dict)  # handed to the executor untouched
     concurrency: Positive = 8  # steps executed at once
     timeout: AboveZero = 120.0  # seconds for one step; a step that takes longer is unscored
