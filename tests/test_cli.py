@@ -313,7 +313,7 @@ def test_an_interruption_is_one_line(run: Callable[..., Result], monkeypatch: py
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "emit", interrupted)
-    one_line(run("reward", "-", stdin=GOLD + "\n"), 130, "interrupted; start the same command again to go on")
+    one_line(run("reward", "-", stdin=GOLD + "\n"), 130, "interrupted; run the same command again to resume")
 
 
 def test_a_bug_is_not_hidden(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
