@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ data = typer.Typer(no_args_is_help=True, help="Record or convert demonstrations,
 
 @data.command()
 def record(
-    source: Annotated[Literal["miniwob"], typer.Argument(help="The environment.")],
+    source: Annotated[str, typer.Argument(help="An environment with scripted experts: miniwob, toy, toy-text.")],
     out: Annotated[Path, typer.Option(help="The episode store to write.")],
     tasks: Annotated[str, typer.Option(help="Task names, separated by commas.")],
     episodes: Annotated[int, typer.Option(help="Episodes of each task.")] = 20,
@@ -24,16 +24,16 @@ def record(
     pages: Annotated[int, typer.Option(help="Pages that play side by side.")] = 8,
     split: Annotated[str, typer.Option(help="The split that the episodes are labelled with.")] = "train",
 ) -> None:
-    """Record demonstrations of scripted experts in the live browser.
+    """Record demonstrations by the scripted experts of an environment.
 
     Example: tracer1 data record miniwob --tasks login-user,enter-text --episodes 20 --seed 0 --out data/episodes
     """
     from tracer1.progress import progress
-    from tracer1.recipes.record import record_miniwob
+    from tracer1.recipes.record import record as play_and_store
 
     with progress("recording") as tick:
-        made = record_miniwob(
-            tasks_of(tasks), episodes, seed, out, scale=scale, pages=pages, split=split, progress=tick
+        made = play_and_store(
+            source, tasks_of(tasks), episodes, seed, out, scale=scale, pages=pages, split=split, progress=tick
         )
     typer.echo(f"{made.kept} episodes, {made.steps} steps in {out} ({made.failed} not kept) in {made.seconds:.0f} s")
     for task, count in made.tasks.items():

@@ -15,7 +15,7 @@ from tracer1.types import Action, Box, Episode, EpisodeStep, Platform, Step, Win
 
 Finding = tuple[str, str]
 
-EXCERPT = "excerpt"  # the label of an episode that is a part of a longer one, and need not end with "done"
+END_MISSING = "end_missing"  # the label of an episode without its last steps, which need not end with "done"
 
 
 # ---- episodes --------------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_gui_r1_rows(tmp_path: Path, image: bytes) -> None:
         "ac/7": Action("press_back"),
     }
     first, second = episodes[:2]
-    assert (first.source, first.platform, first.labels) == ("gui-r1", "mobile", {"excerpt": True})
+    assert (first.source, first.platform, first.labels) == ("gui-r1", "mobile", {"end_missing": True})
     assert (first.goal, first.steps[0].status) == ("Open the settings and switch Wi-Fi on", "not done")
     assert second.goal.endswith("\nDone so far: Step 1: open_app Settings")
     assert second.steps[0].box == (0.1, 0.1, 0.3, 0.3)

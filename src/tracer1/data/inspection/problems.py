@@ -13,7 +13,7 @@ from pathlib import Path
 from tracer1.data.images import BROKEN, reason, verify
 from tracer1.data.inspection.result import Opener, Place, Problem
 from tracer1.data.store import parse_elements
-from tracer1.data.validation import EXCERPT, Finding, invalid_fields, invalid_window
+from tracer1.data.validation import END_MISSING, Finding, invalid_fields, invalid_window
 from tracer1.errors import DataError
 from tracer1.types import Episode, EpisodeStep, Size, Window
 
@@ -87,7 +87,7 @@ def episode_problems(episode: Episode, images: Images) -> Iterator[Finding]:
         yield from ((f"steps[{i}].{name}", message) for name, message in _file_problems(step, images, episode))
     if not episode.steps:
         yield "steps", "none"
-    elif episode.steps[-1].status != "done" and not episode.labels.get(EXCERPT):
+    elif episode.steps[-1].status != "done" and not episode.labels.get(END_MISSING):
         yield f"steps[{len(episode.steps) - 1}].status", "the episode ends with 'not done'"
 
 

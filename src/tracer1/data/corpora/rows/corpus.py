@@ -1,8 +1,8 @@
 """Rows in Parquet, JSON or JSON Lines, read by a map of their fields: steps (GUI-R1, EasyR1) or conversations
 (ShareGPT). docs/IMPORT.md describes the map.
 
-A row that is a single step becomes an episode of one step, labelled ``excerpt``, unless ``fields.episode`` tells which
-rows belong together.
+A row that is a single step becomes an episode of one step, labelled ``end_missing``, unless ``fields.episode`` says
+which rows belong together.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 from tracer1.actions import TERMINAL
 from tracer1.data.conversion import wording
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord
-from tracer1.data.conversion.fields import Draft, finish, shown
+from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, Note, RawRecord, Shard, UnusableRecord
+from tracer1.data.conversion.fields import DraftStep, finish, shown
 from tracer1.data.conversion.json_rows import json_rows
 from tracer1.data.corpora.rows.mapping import RowMap, look_up
 from tracer1.data.corpora.rows.values import parent_folder, parse_action, read_action, read_row_image
@@ -26,7 +26,7 @@ from tracer1.data.images import Image
 from tracer1.data.readers.damage import Damaged
 from tracer1.data.readers.image_sources import ImageSource, open_images
 from tracer1.data.readers.parquet_rows import stream_rows
-from tracer1.data.validation import EXCERPT
+from tracer1.data.validation import END_MISSING
 from tracer1.errors import DataError, UsageError
 from tracer1.types import Episode, EpisodeStep, Platform
 
@@ -66,19 +66,19 @@ class Rows:
         self.raw = raw
         self.map = RowMap.model_validate_json(settings.map)
 
-    def parts(self) -> Sequence[Part]:
+    def shards(self) -> Sequence[Shard]:
         found = [self.raw] if self.raw.is_file() else sorted(p for p in self.raw.rglob("*") if p.suffix in SUFFIXES)
         if not found:
             raise DataError(f"{self.raw}: no {', '.join(SUFFIXES)} there; give such a file, or a folder of them")
-        return [Part(f"{i:03d}-{re.sub(r'[^A-Za-z0-9._-]', '_', file.name)}", file) for i, file in enumerate(found)]
+        return [Shard(f"{i:03d}-{re.sub(r'[^A-Za-z0-9._-]', '_', file.name)}", file) for i, file in enumerate(found)]
 
-    def read(self, part: Part) -> Iterator[Record | Note]:
-        for is_note, group in groupby(_rows(part), key=lambda row: self._group(row)):
+    def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
+        for is_note, group in groupby(_rows(shard), key=lambda row: self._group(row)):
             if isinstance(is_note, Note):
                 yield is_note
                 continue
             rows = [row for row in group if isinstance(row, Row)]
-            yield Record(rows[0].where, rows)
+            yield RawRecord(rows[0].where, rows)
 
     def _group(self, row: Row | Note) -> Any:
         """Rows of the same key are one trajectory."""
@@ -91,7 +91,7 @@ class Rows:
     def _files(self) -> ImageSource:
         return open_images(parent_folder(self.raw))
 
-    def convert(self, record: Record) -> Converted:
+    def convert(self, record: RawRecord) -> ConvertedEpisode:
         rows: list[Row] = list(record.data)
         if self.map.layout == "conversations":
             return _Conversation(self.map, self._files, rows[0]).converted()
@@ -99,21 +99,21 @@ class Rows:
             rows.sort(key=lambda row: _order(row, self.map))
         return self._steps(rows)
 
-    def _steps(self, rows: Sequence[Row]) -> Converted:
+    def _steps(self, rows: Sequence[Row]) -> ConvertedEpisode:
         notes: list[Note] = []
         images: dict[str, Image] = {}
         platform = platform_of(rows[0], self.map)
         drafts = []
         for row in rows:
             images[row.where] = read_row_image(look_up(row.data, self.map.fields.image), self._files, row.where)
-            drafts.append(Draft(row.where, step_of(row, row.data, self.map, images[row.where], notes)))
+            drafts.append(DraftStep(row.where, step_of(row, row.data, self.map, images[row.where], notes)))
         steps, opened = finish(drafts, images, notes)
         labels: dict[str, str | float | bool] = {}
         if steps and not self.map.fields.episode and steps[-1].action.action_type not in TERMINAL:
             steps = (replace(steps[-1], status="not done"),)
-            labels[EXCERPT] = True
+            labels[END_MISSING] = True
         goal = _goal(rows[0], self.map, with_history=not self.map.fields.episode)
-        return Converted(_episode(rows[0], self.map, platform, goal, steps, labels), opened, notes=tuple(notes))
+        return ConvertedEpisode(_episode(rows[0], self.map, platform, goal, steps, labels), opened, notes=tuple(notes))
 
 
 class _Conversation:
@@ -122,7 +122,7 @@ class _Conversation:
     def __init__(self, mapping: RowMap, files: ImageSource, row: Row) -> None:
         self.map, self.files, self.row = mapping, files, row
 
-    def converted(self) -> Converted:
+    def converted(self) -> ConvertedEpisode:
         notes: list[Note] = []
         first, turns = self._turns()
         pictures = look_up(self.row.data, self.map.fields.image)
@@ -137,12 +137,14 @@ class _Conversation:
         steps, opened = finish(drafts, images, notes)
         goal = _goal(self.row, self.map) if self.map.fields.goal else _MARK.sub("", first).strip()
         platform = platform_of(self.row, self.map)
-        return Converted(_episode(self.row, self.map, platform, goal, steps, {}), opened, notes=tuple(notes))
+        return ConvertedEpisode(_episode(self.row, self.map, platform, goal, steps, {}), opened, notes=tuple(notes))
 
-    def _draft(self, turn: Turn, image: Image, notes: list[Note]) -> Draft:
+    def _draft(self, turn: Turn, image: Image, notes: list[Note]) -> DraftStep:
         step = step_of(Row(turn.where, self.row.data), turn.action, self.map, image, notes)
         thought, said = turn.words.get("thought"), turn.words.get("instruction")
-        return Draft(turn.where, replace(step, thought=thought or step.thought, instruction=said or step.instruction))
+        return DraftStep(
+            turn.where, replace(step, thought=thought or step.thought, instruction=said or step.instruction)
+        )
 
     def _turns(self) -> tuple[str, list[Turn]]:
         """(the first turn of the user, the turns of the assistant)."""
@@ -191,12 +193,12 @@ def platform_of(row: Row, mapping: RowMap) -> Platform:
     return mapping.platforms.get(str(look_up(row.data, mapping.fields.platform)), mapping.platform)
 
 
-def _rows(part: Part) -> Iterator[Row | Note]:
-    if part.file.suffix == ".parquet":
-        for where, row in stream_rows(part.file):
+def _rows(shard: Shard) -> Iterator[Row | Note]:
+    if shard.file.suffix == ".parquet":
+        for where, row in stream_rows(shard.file):
             yield Note("damaged", row.reason, where, row.detail) if isinstance(row, Damaged) else Row(where, row)
         return
-    for where, value in json_rows(part):
+    for where, value in json_rows(shard):
         yield value if isinstance(value, Note) else Row(where, value)
 
 
