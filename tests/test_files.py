@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracer1.config.loading import load_config
-from tracer1.data.store import element_from_json, episode_from_json
+from tracer1.data.records import element_from_json, episode_from_json
 from tracer1.errors import DataError, SetupError, UsageError
 from tracer1.files import NestedTooDeep, atomic, json_lines, parse_json, parse_yaml, read_json, read_yaml, write_atomic
 from tracer1.plan.windows import reference_from_json

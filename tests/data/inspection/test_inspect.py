@@ -14,7 +14,8 @@ from tracer1.data.images import image_size
 from tracer1.data.inspection.inspect import inspect_episodes, inspect_path
 from tracer1.data.inspection.result import Choice, Inspection, Place, Problem, Skipped
 from tracer1.data.inspection.summary import render
-from tracer1.data.store import EPISODES, EpisodeStore, episode_to_json
+from tracer1.data.records import episode_to_json
+from tracer1.data.store import EPISODES, EpisodeStore
 from tracer1.data.windows_file import write_windows
 from tracer1.errors import DataError, UsageError
 from tracer1.files import write_atomic

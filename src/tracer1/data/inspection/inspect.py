@@ -24,7 +24,8 @@ from tracer1.data.inspection.result import (
     Skipped,
     Tick,
 )
-from tracer1.data.store import CONVERSION, EPISODES, EpisodeStore, episode_from_json, episodes_file, read_conversion
+from tracer1.data.records import episode_from_json
+from tracer1.data.store import CONVERSION, EPISODES, EpisodeStore, episodes_file, read_conversion
 from tracer1.errors import DataError, UsageError
 from tracer1.files import json_lines_or_errors, parse_json
 from tracer1.types import Episode, Window

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tracer1.data.images import BROKEN, reason, verify
 from tracer1.data.inspection.result import Opener, Place, Problem
-from tracer1.data.store import parse_elements
+from tracer1.data.records import parse_elements
 from tracer1.data.validation import END_MISSING, Finding, invalid_fields, invalid_window
 from tracer1.errors import DataError
 from tracer1.types import Episode, EpisodeStep, Size, Window
