@@ -3,7 +3,7 @@
 Names are UI-TARS' unified space (METHOD section 2). Points are fractions of the screenshot. A scroll's direction says
 where the new content comes from. On the platform ``tools`` an action is a tool's name with ``arguments``; once the tool
 has run, ``content`` holds its output. Actions of a corpus that UI-TARS has no name for have rows of
-their own (``EXTRA_ACTIONS``); none is rewritten into another action.
+their own (``EXTRA_ACTIONS``); they are never rewritten into another action.
 """
 
 from __future__ import annotations

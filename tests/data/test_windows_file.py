@@ -163,7 +163,7 @@ def test_many_row_groups_keep_their_order(tmp_path: Path, windows: list[Window])
 )
 def test_a_prompt_laid_out_otherwise_is_refused(windows: list[Window], content: list[dict[str, str]]) -> None:
     window = dataclasses.replace(windows[0], prompt=({"role": "user", "content": content},), images=("a.png",))
-    with pytest.raises(DataError, match="'login-user/7' step 0: the prompt cannot be kept"):
+    with pytest.raises(DataError, match="'login-user/7' step 0: the prompt cannot be stored"):
         window_to_row(window)
 
 

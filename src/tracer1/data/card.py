@@ -1,7 +1,7 @@
-"""The dataset card beside windows: a ``README.md`` from which people and ``datasets.load_dataset(folder)`` learn alike.
+"""The dataset card beside windows: a ``README.md`` for people and for ``datasets.load_dataset(folder)``.
 
-It tells of every windows file in its folder, each a split named after its file, and is made anew from them whenever one
-is written. Licences and citations come from the ``conversion.json`` of the episode stores, where there is one.
+It describes every windows file in its folder, each as a split named after its file, and is rewritten whenever one is
+written. Licences and citations come from the ``conversion.json`` of the episode stores, where there is one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tracer1.files import write_atomic
 
 CARD = "README.md"
 MARK = "<!-- Written by `tracer1 data windows`, and again with every file. Without this line it is yours and stays. -->"
-# What the Hub knows by name; any other licence is "other" there, and stands in words below.
+# Licences that the Hub knows by name; any other is "other" there, and is given in words below.
 LICENCES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "openrail"}
 
 _COLUMNS = {
-    "prompt": "the chat messages, `role` and `content`, all text; the images come before the text of the user message",
-    "images": "paths of what the planner sees, relative to the episode store",
-    "reference": "the recorded next steps as JSON text; the first one also holds its action and what that hit",
-    "episode_id": "the recorded trajectory",
-    "step": "at which of its steps the planner is asked, from 0",
+    "prompt": "the chat messages, `role` and `content`, all text; the images stand before the text of the user message",
+    "images": "paths of the images that the planner sees, relative to the episode store",
+    "reference": "the recorded next steps as JSON text; the first one also holds its action and the box of its target",
+    "episode_id": "the id of the recorded trajectory",
+    "step": "the number of the step at which the planner is asked, from 0",
     "source": "the corpus",
     "store": "where there are several episode stores: the number of the row's, from 0",
 }
@@ -38,7 +38,7 @@ _PAGE = """\
 
 {mark}
 
-One row for every recorded step: what a planner is shown there, and the steps that followed as its reference.
+One row for every recorded step: the prompt at that step, and the steps that followed as its reference.
 
 {splits}
 
@@ -82,12 +82,12 @@ class Split:
 
     @property
     def name(self) -> str:
-        """What ``load_dataset`` calls it."""
+        """The name for ``load_dataset``."""
         return re.sub(r"\W", "_", self.file.removesuffix(".parquet"))
 
 
 def write_card(folder: Path | str) -> Path | None:
-    """Write the card of a folder of windows files; None where a README.md stands that is somebody's own.
+    """Write the card of a folder of windows files; None where the folder has a README.md that is not ours.
 
     Raises DataError for a ``conversion.json`` that is no JSON object, SetupError when the disk refuses.
     """
@@ -118,7 +118,7 @@ def render_card(splits: Sequence[Split]) -> str:
 
 
 def _configs(splits: Sequence[Split]) -> list[dict[str, Any]]:
-    """What ``load_dataset`` loads together: files of one schema. Those of several stores have a column more."""
+    """Files of one schema, which ``load_dataset`` loads together. Those of several stores have one more column."""
     groups: dict[bool, list[dict[str, str]]] = {}
     for split in splits:
         groups.setdefault(len(split.origins) > 1, []).append({"split": split.name, "path": split.file})
@@ -127,7 +127,7 @@ def _configs(splits: Sequence[Split]) -> list[dict[str, Any]]:
 
 
 def texts(origin: Mapping[str, Any], key: str) -> list[str]:
-    """What ``conversion.json`` says under ``key``, a text or a list of them."""
+    """The texts of ``conversion.json`` under ``key``, which holds one or a list."""
     value = origin.get(key)
     return [str(item) for item in (value if isinstance(value, list) else [value]) if item]
 
@@ -162,7 +162,7 @@ def _command(split: Split) -> str:
 def _origin_text(origin: Mapping[str, Any]) -> str:
     source, licence, citation = (texts(origin, key) for key in ("source", "licence", "citation"))
     if not licence and not citation:
-        return "The episode store names none; what holds for the recorded trajectories holds for these rows."
+        return "The episode store names none; the terms of the recorded trajectories apply to these rows."
     lines = [f"**{', '.join(source) or 'Recorded trajectories'}**: {'; '.join(licence) or 'no licence is named'}"]
     return "\n\n".join([*lines, *(f"```\n{text.strip()}\n```" for text in citation)])
 

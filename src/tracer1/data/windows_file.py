@@ -10,7 +10,7 @@ A row is what trainers load as it stands (``datasets.load_dataset("parquet")``, 
 
 A chat message holds its content as parts, texts and images; a row keeps the text in ``prompt`` and the paths in
 ``images``. Going back, every text is one part and the images stand before the text of the first user message, which is
-what TRL makes of such a row too. ``window_to_row`` refuses a prompt laid out otherwise, so none comes back different.
+what TRL makes of such a row too. ``window_to_row`` refuses any other layout, so every prompt comes back unchanged.
 ``tracer1.plan.windows.episode_rows`` makes the same rows straight from an episode.
 The places of the stores, relative to the file, are in the Parquet's key-value metadata: ``tracer1.store``, and where
 there are several ``tracer1.store.1`` and so on. The settings of the windows (``tracer1.horizon``, ...) are beside them.
@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS_PER_GROUP = 1024
-# Least and greatest are kept of what a reader may look for, not of long texts.
+# Statistics only of columns that a reader may filter by, not of long texts.
 _STORAGE = {"compression": "zstd", "write_statistics": ["episode_id", "step", "source"]}
 _PREFIX = "tracer1."
 _STORE = "store"  # a metadata key, and a column where there are several stores
@@ -64,7 +64,7 @@ def window_to_row(window: Window) -> dict[str, Any]:
     prompt = [{"role": m["role"], "content": _plain_text(m["content"])} for m in window.prompt]
     if tuple(row_messages({"prompt": prompt, "images": window.images})) != window.prompt:
         raise DataError(
-            f"window {window.episode_id!r} step {window.step}: the prompt cannot be kept in Parquet; "
+            f"window {window.episode_id!r} step {window.step}: the prompt cannot be stored in Parquet; "
             "each message holds one text part, and the images stand before that of the first user message"
         )
     return {
@@ -121,7 +121,7 @@ def write_windows(
     store: Store | Sequence[Store],
     settings: Mapping[str, str | int] | None = None,
 ) -> int:
-    """``write_rows`` of windows; also raises DataError for a window that cannot be kept."""
+    """``write_rows`` of windows; also raises DataError for a prompt that a row cannot hold."""
     return write_rows(path, map(window_to_row, windows), store, settings)
 
 
@@ -153,7 +153,7 @@ class RowFile:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held back."""
+        """Write the rows that are still buffered."""
         if self._group:
             self._writer.write_table(_table(self._group, self._writer.schema))
             self._group.clear()
@@ -166,7 +166,7 @@ def open_rows(
     """A Parquet file to add rows to; it appears whole when the block ends well, or not at all.
 
     ``store``: the episode store, or stores, that the paths are relative to. ``settings`` (horizon, history, ...) are
-    kept as metadata. Raises DataError for text that no file can hold, SetupError for a disk that is full.
+    stored as metadata. Raises DataError for text that no file can hold, SetupError for a disk that is full.
     """
     path = Path(path)
     stores = [store] if isinstance(store, Path | str) else list(store)
@@ -230,7 +230,7 @@ def count_windows(path: Path | str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """How much of a windows file comes from one source."""
+    """The windows and episodes of one source in a windows file."""
 
     name: str
     windows: int
@@ -251,13 +251,13 @@ def count_sources(path: Path | str) -> tuple[SourceCount, ...]:
 
 
 def schema_text(path: Path | str) -> dict[str, str]:
-    """The file's columns and their types, for people."""
+    """The file's columns and their types, to be displayed."""
     with _open(path) as file:
         return {column.name: str(column.type) for column in file.schema_arrow}
 
 
 def windows_settings(path: Path | str) -> dict[str, str]:
-    """What the file's metadata says of its windows: the stores and the settings that ``open_rows`` was given."""
+    """The file's metadata: the stores and the settings that ``open_rows`` was given."""
     with _open(path) as file:
         pairs = ((key.decode(), os.fsdecode(value)) for key, value in (file.schema_arrow.metadata or {}).items())
         return {key.removeprefix(_PREFIX): value for key, value in pairs if key.startswith(_PREFIX)}
@@ -277,10 +277,12 @@ def windows_stores(path: Path | str) -> tuple[EpisodeStore, ...]:
 
 
 def row_store(stores: Sequence[EpisodeStore], row: Mapping[str, Any], where: str = "row") -> EpisodeStore:
-    """The store of a row; DataError begins with ``where`` when there is none of its number."""
+    """The store of a row; DataError begins with ``where`` when the row's number is out of range."""
     number = row.get(_STORE, 0)
     if not isinstance(number, int) or not 0 <= number < len(stores):
-        raise DataError(f"{where}: store {number!r} is none of the file's {len(stores)}; write the file again")
+        raise DataError(
+            f"{where}: store {number!r} is not one of the file's {len(stores)} stores; write the file again"
+        )
     return stores[number]
 
 

@@ -75,7 +75,7 @@ def test_the_same_rows_are_sampled_each_time(store: EpisodeStore, episode: Episo
         (0, {"instruction": " "}, "episodes.jsonl line 1: steps[0].instruction: empty"),
         (0, {"status": "done"}, "episodes.jsonl line 1: steps[0].status: 'done' before the end"),
         (1, {"status": "not done"}, "episodes.jsonl line 1: steps[1].status: the episode ends with 'not done'"),
-        (0, {"screenshot": None}, "episodes.jsonl line 1: steps[0].screenshot: null, and no text in its place"),
+        (0, {"screenshot": None}, "episodes.jsonl line 1: steps[0].screenshot: null, and there is no text instead"),
         (0, {"screenshot": "images/no.png"}, "episodes.jsonl line 1: steps[0].screenshot: images/no.png: no such file"),
         (0, {"size": (320, 420)}, "the image is 160x210, the record says 320x420"),
         (
@@ -116,10 +116,10 @@ def test_every_problem_of_every_row_is_found(store: EpisodeStore, episode: Episo
     expected = [
         "line 2: goal: missing",
         "line 3: goal: empty",
-        "line 3: steps: none",
+        "line 3: steps: empty",
         "line 4: expected a JSON object",
         "line 5: not JSON",
-        "line 6: episode_id: 'login-user/7' stands on line 1 too",
+        "line 6: episode_id: 'login-user/7' is on line 1 too",
         "line 7: half-written last line",
     ]
     assert [p.removeprefix("episodes.jsonl ")[: len(e)] for p, e in zip(told(found), expected, strict=True)] == expected
@@ -255,7 +255,7 @@ def test_episodes_from_anywhere_with_their_own_opener(episode: Episode, png: Cal
     assert told(found) == [
         "a.jsonl line 2: traj[0]: no image",
         "b.jsonl line 1: steps[1].screenshot: 8.png: no such file",
-        "b.jsonl line 2: episode_id: 'login-user/7' stands on line 1 of a.jsonl too",
+        "b.jsonl line 2: episode_id: 'login-user/7' is on line 1 of a.jsonl too",
     ]
     assert "4 episodes from raw agentnet" in page(found)
 

@@ -22,14 +22,14 @@ _LACKS = re.compile(rf"(?:({_FIELD}): )?(?=(\w+) is missing|unknown key '([^']*)
 
 
 def from_error(place: Place, error: DataError) -> Problem:
-    """The problem that a reader raised, when it was told to begin every message with the row."""
+    """The Problem for a reader's error, whose message begins with the row."""
     text = str(error).removeprefix(f"{place.row}: ")
     if match := _LACKS.match(text):
         inner = match[2] or match[3]
         message = text[match.end() :].removeprefix(f"{inner} is ")
         return Problem(place.file, place.row, f"{match[1]}.{inner}" if match[1] else inner, message)
-    named, told, message = text.partition(": ")
-    if told and re.fullmatch(_FIELD, named):
+    named, colon, message = text.partition(": ")
+    if colon and re.fullmatch(_FIELD, named):
         return Problem(place.file, place.row, named, message)
     return Problem(place.file, place.row, "", text)
 
@@ -38,25 +38,25 @@ def from_error(place: Place, error: DataError) -> Problem:
 
 
 class Images:
-    """Checks each image once, however many rows name it. ``hashed``: those under images/ are named by their bytes."""
+    """Checks each image once, however many rows name it. ``hashed``: names under images/ are hashes of the bytes."""
 
     def __init__(self, open_file: Opener, hashed: bool = True) -> None:
         self.open_file, self.hashed = open_file, hashed
         self.known: dict[str, Size | str] = {}
 
     def problem(self, name: str, size: Size | None = None) -> str | None:
-        """What is wrong with an image, or with the ``size`` that a record claims for it; None when all is well."""
+        """The problem with an image, or with the ``size`` that a record gives for it, or None."""
         if name not in self.known:
             self.known[name] = self._look(name)
-        found = self.known[name]
-        if isinstance(found, str):
-            return f"{name}: {found}"
-        if size is not None and found != size:
-            return f"{name}: the image is {found[0]}x{found[1]}, the record says {size[0]}x{size[1]}"
+        known = self.known[name]
+        if isinstance(known, str):
+            return f"{name}: {known}"
+        if size is not None and known != size:
+            return f"{name}: the image is {known[0]}x{known[1]}, the record says {size[0]}x{size[1]}"
         return None
 
     def file_problem(self, name: str) -> str | None:
-        """What is wrong with a file that is no image, such as a tool's table."""
+        """The problem with a file that is no image, such as a table, or None."""
         try:
             self.open_file(name)
         except (OSError, DataError) as error:
@@ -78,7 +78,7 @@ class Images:
 
 
 def episode_problems(episode: Episode, images: Images) -> Iterator[Finding]:
-    """Everything that is wrong with a record that could be read, and with the files that it names."""
+    """All problems of a readable record, and of the files that it names."""
     yield from invalid_fields(episode)
     for i, path in enumerate(episode.files):
         if problem := images.file_problem(path):
@@ -86,7 +86,7 @@ def episode_problems(episode: Episode, images: Images) -> Iterator[Finding]:
     for i, step in enumerate(episode.steps):
         yield from ((f"steps[{i}].{name}", message) for name, message in _file_problems(step, images, episode))
     if not episode.steps:
-        yield "steps", "none"
+        yield "steps", "empty"
     elif episode.steps[-1].status != "done" and not episode.labels.get(END_MISSING):
         yield f"steps[{len(episode.steps) - 1}].status", "the episode ends with 'not done'"
 
@@ -96,7 +96,7 @@ def _file_problems(step: EpisodeStep, images: Images, episode: Episode) -> Itera
         if problem := images.problem(step.screenshot, step.size):
             yield "screenshot", problem
     elif episode.platform != "tools" and step.text is None:
-        yield "screenshot", "null, and no text in its place"
+        yield "screenshot", "null, and there is no text instead"
     if step.elements is not None:
         try:
             parse_elements(images.open_file(step.elements), step.elements)
@@ -110,7 +110,7 @@ def _file_problems(step: EpisodeStep, images: Images, episode: Episode) -> Itera
 
 
 def window_problems(window: Window, images: Images) -> Iterator[Finding]:
-    """Everything that is wrong with a row that could be read, and with its images."""
+    """All problems of a readable row, and of its images."""
     yield from invalid_window(window)
     for i, path in enumerate(window.images):
         if problem := images.problem(path):
