@@ -23,6 +23,7 @@ from tracer1.config.settings import Config, ModelSettings, StageSettings
 from tracer1.errors import SetupError, TraceR1Error, UsageError
 from tracer1.executors.registry import make_executor
 from tracer1.plan.tokens import CHARACTERS, Vision
+from tracer1.results.schema import MetricsRow
 from tracer1.types import Executor, Size
 
 GIB = 2**30
@@ -285,7 +286,7 @@ def _trial(config: Config, name: str, stage: StageSettings) -> CheckItem:
     from tracer1.training.stages import train_stage
 
     short = config.model_copy(update={name: stage.model_copy(update={"steps": TRIAL_STEPS, "report_to": ()})})
-    rows: list[dict[str, Any]] = []
+    rows: list[MetricsRow] = []
     with TemporaryDirectory(prefix="tracer1-trial-") as folder:
         try:
             train_stage(short, Path(folder), name, rows.append)
@@ -293,10 +294,10 @@ def _trial(config: Config, name: str, stage: StageSettings) -> CheckItem:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             remedy = f"`tracer1 --debug train CONFIG --stage {name[-1]}` shows where"
             return CheckItem(f"{name} trial", False, f"fails after {len(rows)} steps: {reason}", remedy)
-    first, last = (row["seconds"]["step"] for row in (rows[0], rows[-1]))
+    first, last = (row.seconds["step"] for row in (rows[0], rows[-1]))
     total = first + last * (stage.steps - 1)
     detail = (
-        f"{last:.1f} s a step ({rows[-1]['seconds']['generate']:.1f} s of them to sample), {first:.1f} s the first; "
-        f"{stage.steps} steps take about {total / 60:.0f} minutes and {rows[-1]['rss_mb']:.0f} MB, checkpoints apart"
+        f"{last:.1f} s a step ({rows[-1].seconds['generate']:.1f} s of them to sample), {first:.1f} s the first; "
+        f"{stage.steps} steps take about {total / 60:.0f} minutes and {rows[-1].rss_mb:.0f} MB, checkpoints apart"
     )
     return CheckItem(f"{name} trial", True, detail)

@@ -17,7 +17,7 @@ from tracer1.errors import TrainingError
 from tracer1.evaluation.statistics import mean, paired_difference
 from tracer1.models.qwen3vl import LocalPlanner
 from tracer1.progress import progress
-from tracer1.results.run import write_json
+from tracer1.results.files import write_json
 from tracer1.training.scoring import make_scorer
 
 GATE = "gate.json"

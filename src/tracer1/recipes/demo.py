@@ -26,7 +26,8 @@ from tracer1.progress import progress
 from tracer1.recipes.record import record_miniwob
 from tracer1.recipes.train import stage_with_progress
 from tracer1.report.html import build_report
-from tracer1.results.run import prepare, write_json
+from tracer1.results.files import write_json
+from tracer1.results.run import prepare
 
 T = TypeVar("T")
 Say = Callable[[str], None]

@@ -7,7 +7,8 @@ from typing import Any
 from tracer1.config.settings import Config
 from tracer1.errors import UsageError
 from tracer1.evaluation.run import baselines, live, load_planner, summary
-from tracer1.results.run import prepare, write_json
+from tracer1.results.files import write_json
+from tracer1.results.run import prepare
 
 
 def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from tracer1.evaluation.run import live, load_planner, summary
 from tracer1.evaluation.statistics import Estimate, mean
 from tracer1.recipes.demo import Clock, Say, describe, ensure_data, evaluate_stage, gain, protocol, run_stages
 from tracer1.recipes.train import stage_with_progress
-from tracer1.results.run import prepare, write_json
+from tracer1.results.files import write_json
+from tracer1.results.run import prepare
 
 
 def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> dict[str, Any]:

@@ -6,20 +6,20 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 from tracer1.config.settings import Config, StageSettings
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.progress import progress
 from tracer1.results.run import prepare
+from tracer1.results.schema import MetricsRow
 from tracer1.training.base import train_base
 from tracer1.training.scoring import make_scorer
 from tracer1.training.stages import train_stage, training_rows
 from tracer1.training.trl.trainer import make_trainer
 
 logger = logging.getLogger(__name__)
-Row = dict[str, Any]
 Say = Callable[[str], None]
 Stage = Literal["warmup", "1", "2", "both"]
 
@@ -73,10 +73,10 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
     settings: StageSettings = getattr(config, name)
     with progress(f"train {name}") as tick:
 
-        def on_step(row: Row) -> None:
-            figures = {"reward": row["reward"], "no signal": row["zero_variance_groups"], "KL": row["kl"]}
+        def on_step(row: MetricsRow) -> None:
+            figures = {"reward": row.reward, "no signal": row.zero_variance_groups, "KL": row.kl}
             note = ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if v is not None)
-            tick(row["step"], settings.steps, f"{note}, {row['rss_mb']:.0f} MB")
+            tick(row.step, settings.steps, f"{note}, {row.rss_mb or 0.0:.0f} MB")
 
         if name == "stage1" and not (run / "checkpoints" / name).exists():
             forget_stage_1(run)

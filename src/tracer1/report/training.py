@@ -11,6 +11,8 @@ from itertools import groupby
 from tracer1.report.plots import Chart, Series, training_chart, window
 from tracer1.report.run import Record
 from tracer1.report.words import NARROW, clock, join, plain, signed, style_of, training_label, words
+from tracer1.results.json_records import from_json
+from tracer1.results.schema import RolloutRow
 from tracer1.training.diagnosis import diagnose_groups
 
 
@@ -200,6 +202,8 @@ def groups_of(rollouts: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
 def diagnoses(rollouts: Iterable[Record]) -> dict[str, str]:
     """What part of the groups taught nothing and why, in words, by stage; the stream is read once."""
     return {
-        stage: str(diagnose_groups([line.data for line in group] for _, group in groups))
+        stage: str(
+            diagnose_groups([from_json(RolloutRow, line.data, line.where) for line in group] for _, group in groups)
+        )
         for stage, groups in groupby(groups_of(rollouts), lambda found: found[0])
     }

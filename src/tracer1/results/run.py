@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import platform
 import subprocess
@@ -14,6 +12,7 @@ from typing import Any
 from tracer1.config.loading import dump_config
 from tracer1.config.settings import Config
 from tracer1.files import write_atomic
+from tracer1.results.files import write_json
 
 PACKAGES = ("tracer1", "torch", "transformers", "trl", "datasets", "accelerate", "playwright", "miniwob", "rapidocr")
 
@@ -27,19 +26,6 @@ def prepare(config: Config) -> Path:
     write_atomic(run / "config.yaml", dump_config(config).encode())
     write_json(run / "env.json", describe_machine())
     return run
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all; a number that is none (the mean of nothing) becomes null."""
-    write_atomic(path, (json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def describe_machine() -> dict[str, Any]:

@@ -40,10 +40,12 @@ from tracer1.config.settings import StageSettings
 from tracer1.errors import TrainingError, UsageError
 from tracer1.models.qwen3vl import load_model, suppressed_tokens
 from tracer1.plan.text import parse_plan
+from tracer1.results.files import append
+from tracer1.results.schema import MetricsRow, PlanFigures, RolloutRow
 from tracer1.training import guards, probes, shared_prompt
 from tracer1.training.checkpoints import newest_whole, rotate, seal
 from tracer1.training.diagnosis import diagnose, plan_figures
-from tracer1.training.records import append, forget_after, lines_of
+from tracer1.training.records import forget_after, lines_of
 from tracer1.training.scoring import RewardFunction, Scorer, recorded, text_of
 from tracer1.training.signal import SignalMemory, kind_of
 
@@ -163,8 +165,8 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         self.resample_counts = (0, 0)
         self.image_canary, self.watchdog = image_canary, watchdog
         self.mismatch: guards.Mismatch | None = None  # of this step, where it was looked for
-        self.written: list[Row] = []  # this step's lines of rollouts.jsonl
-        self.plans: Row = {}
+        self.written: list[RolloutRow] = []  # this step's lines of rollouts.jsonl
+        self.plans: PlanFigures | None = None
         self._rows: list[Row] = []
         self._aside: Path | None = None  # where a checkpoint is being written
 
@@ -355,24 +357,24 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         advantages = list(self._logs["advantages"])[-len(inputs) :]
         completions = list(self._logs["completion"])[-len(inputs) :]
         self.written = [
-            {
-                "stage": self.stage,
-                "step": self._done,
-                "prompt": f"{row['episode_id']}#{row['step']}",
-                "completion": text_of(completion),
-                "overall": score.overall,
-                "format": score.format,
-                "accuracy": score.accuracy,
-                "terms": dict(score.terms),
-                "unscored": score.unscored,
-                "advantage": advantage,
-            }
+            RolloutRow(
+                stage=self.stage,
+                step=self._done,
+                prompt=f"{row['episode_id']}#{row['step']}",
+                completion=text_of(completion),
+                overall=score.overall,
+                format=score.format,
+                accuracy=score.accuracy,
+                terms=dict(score.terms),
+                unscored=score.unscored,
+                advantage=advantage,
+            )
             for row, completion, score, advantage in zip(
                 inputs, completions, self.reward_function.last, advantages, strict=True
             )
         ]
         append(self.rollouts_file, self.written)
-        plans = [parse_plan(line["completion"]).plan for line in self.written]
+        plans = [parse_plan(line.completion).plan for line in self.written]
         self.plans = plan_figures(plans, [recorded(row).steps for row in inputs])
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -425,12 +427,12 @@ def _with_images(row: Row) -> list[Row]:
 class Recorder(TrainerCallback):  # type: ignore[misc]
     """One line of metrics a step, over its ``updates``, and what the guards say of it."""
 
-    def __init__(self, metrics: Path, stage: str, updates: int, on_step: Callable[[Row], None]) -> None:
+    def __init__(self, metrics: Path, stage: str, updates: int, on_step: Callable[[MetricsRow], None]) -> None:
         self.metrics, self.stage, self.updates, self.on_step = metrics, stage, updates, on_step
         self.voice = guards.RateLimitedWarnings()
-        self.rows: list[Row] = []  # of this stage, those before a resume too
+        self.rows: list[MetricsRow] = []  # of this stage, those before a resume too
         self.rss: list[float] = []  # MB, of this process
-        self.recent: deque[list[Row]] = deque(maxlen=guards.LATELY)  # rollouts of the last steps
+        self.recent: deque[list[RolloutRow]] = deque(maxlen=guards.LATELY)  # rollouts of the last steps
         self.trainer: PlanTrainer | None = None
         self.process = psutil.Process()
         self.began = time.perf_counter()
@@ -462,39 +464,39 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         scores = self.trainer.reward_function.last
         zero_variance, refilled = self.trainer.resample_counts
         written, mismatch = self.trainer.written, self.trainer.mismatch
-        row = {
-            "stage": self.stage,
-            "step": state.global_step // self.updates,
-            "reward": logs.get("reward"),
-            "reward_std": logs.get("reward_std"),
-            "terms": _mean_terms([s.terms for s in scores]),
-            "unscored": sum(s.overall is None for s in scores),
-            "zero_variance_groups": logs.get("frac_reward_zero_std"),
-            "zero_variance_first": zero_variance,
-            "resampled_groups": refilled,
-            "signal": diagnose(written, self.trainer.num_generations).to_json(),
-            "plans": self.trainer.plans,
-            "mismatch": None if mismatch is None else mismatch.to_json(),
-            "kl": logs.get("kl"),
-            "entropy": logs.get("entropy"),
-            "clip_share": logs.get("clip_ratio/region_mean"),
-            "grad_norm": logs.get("grad_norm"),
-            "learning_rate": logs.get("learning_rate"),
-            "completion_tokens": logs.get("completions/mean_length"),
-            "truncated_share": logs.get("completions/clipped_ratio"),
-            "seconds": {**self.trainer.seconds, "step": time.perf_counter() - self.began},
-            "rss_mb": self.process.memory_info().rss / 2**20,
-        }
+        row = MetricsRow(
+            stage=self.stage,
+            step=state.global_step // self.updates,
+            reward=logs.get("reward"),
+            reward_std=logs.get("reward_std"),
+            terms=_mean_terms([s.terms for s in scores]),
+            unscored=sum(s.overall is None for s in scores),
+            zero_variance_groups=logs.get("frac_reward_zero_std"),
+            zero_variance_first=zero_variance,
+            resampled_groups=refilled,
+            signal=diagnose(written, self.trainer.num_generations).signal,
+            plans=self.trainer.plans,
+            mismatch=None if mismatch is None else mismatch.row,
+            kl=logs.get("kl"),
+            entropy=logs.get("entropy"),
+            clip_share=logs.get("clip_ratio/region_mean"),
+            grad_norm=logs.get("grad_norm"),
+            learning_rate=logs.get("learning_rate"),
+            completion_tokens=logs.get("completions/mean_length"),
+            truncated_share=logs.get("completions/clipped_ratio"),
+            seconds={**self.trainer.seconds, "step": time.perf_counter() - self.began},
+            rss_mb=self.process.memory_info().rss / 2**20,
+        )
         append(self.metrics, [row])
         self.speak(row, state.max_steps // self.updates)
         self.on_step(row)
 
-    def speak(self, row: Row, steps: int) -> None:
+    def speak(self, row: MetricsRow, steps: int) -> None:
         """What the guards have to say after a step, of ``steps`` in all."""
         assert self.trainer is not None
-        step, n, mismatch = row["step"], self.trainer.num_generations, self.trainer.mismatch
+        step, n, mismatch = row.step, self.trainer.num_generations, self.trainer.mismatch
         self.rows.append(row)
-        self.rss.append(row["rss_mb"])
+        self.rss.append(row.rss_mb or 0.0)
         self.recent.append(self.trainer.written)
         found = diagnose([line for lines in self.recent for line in lines], n)
         self.voice("signal", step, f"{self.stage}: {found}" if 2 * found.zero_variance > found.groups else None)
@@ -532,7 +534,7 @@ def train_grpo(
     run: Path,
     stage: str,
     seed: int,
-    on_step: Callable[[Row], None] = lambda _: None,
+    on_step: Callable[[MetricsRow], None] = lambda _: None,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Train ``model`` in place for one stage, from the newest whole checkpoint under ``run/trainer/<stage>`` on."""
@@ -562,7 +564,7 @@ def make_trainer(
     run: Path,
     stage: str,
     seed: int,
-    on_step: Callable[[Row], None] = lambda _: None,
+    on_step: Callable[[MetricsRow], None] = lambda _: None,
     extra: Mapping[str, Any] | None = None,
 ) -> PlanTrainer:
     """Everything up to the first step."""
