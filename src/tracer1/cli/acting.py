@@ -27,8 +27,8 @@ def act(
     """
     from tracer1.recipes.act import act as run_act
 
-    record = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
-    typer.echo(f"{record['ending']}, reward {record['reward']:g}; kept in {out}")
+    episode = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
+    typer.echo(f"{episode.ending}, reward {episode.reward or 0.0:g}; kept in {out}")
 
 
 @app.command()
@@ -52,6 +52,7 @@ def evaluate(
     """
     from tracer1.config.loading import load_config
     from tracer1.recipes.evaluate import benchmark as run_benchmark
+    from tracer1.results.json_records import to_json
 
     settings = [f"output_dir={out}", f"executor.name={executor}"]
     settings += [f"evaluation.tasks=[{','.join(tasks_of(tasks))}]"] if tasks else []
@@ -59,4 +60,4 @@ def evaluate(
     settings += [f"evaluation.first_seed={first_seed}"] if first_seed is not None else []
     settings += [f"plan.horizon={horizon}"] if horizon else []
     settings += [f"evaluation.steps_per_plan={steps_per_plan}"] if steps_per_plan else []
-    emit(run_benchmark(benchmark, model, load_config(config, settings)))
+    emit(to_json(run_benchmark(benchmark, model, load_config(config, settings))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tracer1.config.settings import EvaluationSettings
 from tracer1.errors import UsageError
@@ -13,6 +12,8 @@ from tracer1.evaluation.live import evaluate_live
 from tracer1.executors.registry import make_executor
 from tracer1.models.qwen3vl import LocalPlanner
 from tracer1.plan.prompt import PROMPTS
+from tracer1.results.manifest import Manifest, code_version, discard, weights_hash
+from tracer1.results.schema import EpisodeRow
 
 
 def act(
@@ -26,7 +27,7 @@ def act(
     prompt_version: str = "brief-1",
     out: Path = Path("runs/act"),
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> EpisodeRow:
     """Let a planner act once in ``env`` ("miniwob:TASK").
 
     The episode goes to ``out/live/act.jsonl``, its screens beside it.
@@ -35,7 +36,7 @@ def act(
     if kind != "miniwob" or not task:
         raise UsageError(f"no environment {env!r}; write miniwob:TASK, such as miniwob:login-user")
     file = out / "live" / "act.jsonl"
-    file.unlink(missing_ok=True)
+    discard(file)
     result = evaluate_live(
         LocalPlanner(model),
         make_executor(executor),
@@ -44,13 +45,24 @@ def act(
         EvaluationSettings(tasks=(task,), pages=1),
         file,
         out / "live" / "images",
+        Manifest(
+            kind="live episodes",
+            model=model,
+            weights=weights_hash(model),
+            prompt=prompt_version,
+            horizon=horizon,
+            history=history,
+            executor=executor,
+            first_seed=seed,
+            code=code_version(),
+        ),
     )
-    record = result.records[0]
-    say(f"goal: {record['goal']}")
-    for number, turn in enumerate(record["turns"], 1):
-        for depth, step in enumerate(turn["steps"]):
+    episode = result.episodes[0]
+    say(f"goal: {episode.goal}")
+    for number, turn in enumerate(episode.turns, 1):
+        for depth, step in enumerate(turn.steps):
             lead = f"{number:>3} do  " if depth == 0 else "    then"
-            say(f"{lead} {step['instruction']}  [{step['abstraction']}]")
-        if turn["error"]:
-            say(f"    {turn['error']}")
-    return dict(record)
+            say(f"{lead} {step.instruction}  [{step.abstraction}]")
+        if turn.error:
+            say(f"    {turn.error}")
+    return episode

@@ -1,93 +1,106 @@
 """The README's numbers: three seeds of the demo's two stages, and a reactive agent (T = 1) trained beside each.
 
-Everything is kept under ``OUT/seed-N`` and ``OUT/reactive-N``; started again, it goes on where it was stopped.
+Each seed is a run of its own under ``OUT/seed-N`` and ``OUT/reactive-N``. A stopped reproduction resumes when it is
+started again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.evaluation.live import LiveResult
-from tracer1.evaluation.run import live, load_planner, summary
-from tracer1.evaluation.statistics import Estimate, mean
-from tracer1.recipes.demo import Clock, Say, describe, ensure_data, evaluate_stage, gain, protocol, run_stages
+from tracer1.evaluation.planners import folder_source, live_manifest, load_planner
+from tracer1.evaluation.run import baselines, constant_plan, live, live_figures
+from tracer1.evaluation.statistics import mean
+from tracer1.recipes.demo import (
+    Clock,
+    Say,
+    describe,
+    describe_constant,
+    ensure_data,
+    evaluate_stage,
+    gain,
+    protocol,
+    run_stages,
+)
 from tracer1.recipes.train import stage_with_progress
 from tracer1.results.files import write_json
+from tracer1.results.manifest import claim
 from tracer1.results.run import prepare
+from tracer1.results.schema import AgentResult, Results, SeedMeans, SeedResult
 
 
-def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The configurations of a reproduction: one set of data under ``out``, and a run for each name and seed."""
+
+    path: str
+    out: Path
+    overrides: Sequence[str]
+
+    def configured(self, name: str, seed: int, suffix: str = "", *more: str) -> Config:
+        data = self.out / "data"
+        settings = [
+            f"output_dir={self.out / name}",
+            f"data.episodes={data}",
+            f"data.train={data}/train{suffix}.parquet",
+            f"data.heldout={data}/heldout{suffix}.parquet",
+        ]
+        return load_config(self.path, [*settings, *self.overrides, f"seed={seed}", *more])
+
+    def reactive(self, seed: int) -> Config:
+        """The same run with T = 1."""
+        return self.configured(f"reactive-{seed}", seed, "-1", "plan.horizon=1")
+
+
+def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> Results:
     """Run ``path`` once for every seed; returns what goes to ``OUT/results.json``: mean and spread over the seeds."""
-
-    def configured(name: str, seed: int, *more: str) -> Config:
-        data = out / "data"
-        return load_config(
-            path,
-            [
-                f"output_dir={out / name}",
-                f"data.episodes={data}",
-                f"data.train={data}/train.parquet",
-                f"data.heldout={data}/heldout.parquet",
-                *overrides,
-                f"seed={seed}",
-                *more,
-            ],
-        )
-
-    shared = configured("base", 0)
+    layout = _Layout(path, out, overrides)
+    shared = layout.configured("base", 0)
     run = prepare(shared)
+    base_source = folder_source(shared.model.path)
+    claim(out / "results.json", replace(live_manifest(base_source, shared, shared.evaluation, None), kind="results"))
     clock = Clock(out / "minutes.json")
     clock.run("record", lambda: ensure_data(shared, say))
     base_live, base = clock.run("evaluate base", lambda: evaluate_stage(shared, run, "base"))
     say(describe(base))
-    baselines = clock.run("baselines", lambda: baselines(shared, run))
-    by_seed: list[dict[str, Any]] = []
-    for seed in seeds:
-        config = configured(f"seed-{seed}", seed)
-        lives, entries = clock.run(f"seed {seed}", seed_stages, config, say)
-        one_step = (
-            "plan.horizon=1",
-            f"data.train={out}/data/train-1.parquet",
-            f"data.heldout={out}/data/heldout-1.parquet",
-        )
-        short = configured(f"reactive-{seed}", seed, *one_step)
-        reactive = clock.run(f"reactive {seed}", train_reactive, short, say)
-        by_seed.append(
-            {
-                "seed": seed,
-                "stages": entries,
-                "reactive": summary(reactive),
-                "live_stage2_minus_base": gain(lives["stage2"], base_live).to_json(),
-                "live_stage2_minus_stage1": gain(lives["stage2"], lives["stage1"]).to_json(),
-                "live_stage2_minus_reactive": gain(lives["stage2"], reactive).to_json(),
-            }
-        )
-        say(f"seed {seed}: reactive agent (T = 1) live {reactive.success.value:.0%}")
-    results = {
-        "tasks": list(shared.evaluation.tasks),
-        "seeds_per_task": shared.evaluation.seeds_per_task,
-        "protocol": protocol(shared),
-        "base": base,
-        "baselines": baselines,
-        "seeds": by_seed,
-        "mean": {
-            "base": base["live_success"],
-            "stage1": over_seeds([s["stages"][0]["live_success"] for s in by_seed]),
-            "stage2": over_seeds([s["stages"][1]["live_success"] for s in by_seed]),
-            "reactive": over_seeds([s["reactive"]["live_success"] for s in by_seed]),
-        },
-        "minutes": clock.minutes,
-    }
+    without_knowledge = clock.run("baselines", baselines, shared, run)
+    by_seed = [_one_seed(layout, seed, base_live, clock, say) for seed in seeds]
+    results = Results(
+        tasks=shared.evaluation.tasks,
+        seeds_per_task=shared.evaluation.seeds_per_task,
+        protocol=protocol(shared),
+        base=base,
+        baselines=without_knowledge,
+        constant_plan=constant_plan(shared),
+        seeds=tuple(by_seed),
+        mean=means(base, by_seed),
+        minutes=clock.minutes,
+    )
     write_json(out / "results.json", results)
     return results
 
 
-def seed_stages(config: Config, say: Say) -> tuple[dict[str, LiveResult], list[dict[str, Any]]]:
-    """Both stages of one seed, with the minutes of each kept in its own run."""
+def _one_seed(layout: _Layout, seed: int, base: LiveResult, clock: Clock, say: Say) -> SeedResult:
+    lives, stages = clock.run(f"seed {seed}", seed_stages, layout.configured(f"seed-{seed}", seed), say)
+    reactive = clock.run(f"reactive {seed}", train_reactive, layout.reactive(seed), say)
+    say(f"seed {seed}: reactive agent (T = 1) live {reactive.success.value:.0%}")
+    return SeedResult(
+        seed=seed,
+        stages=tuple(stages),
+        reactive=live_figures(reactive),
+        live_stage2_minus_base=gain(lives["stage2"], base),
+        live_stage2_minus_stage1=gain(lives["stage2"], lives["stage1"]),
+        live_stage2_minus_reactive=gain(lives["stage2"], reactive),
+    )
+
+
+def seed_stages(config: Config, say: Say) -> tuple[dict[str, LiveResult], list[AgentResult]]:
+    """Both stages of one seed, with the minutes of each in its own run."""
     clock = Clock(Path(config.output_dir) / "minutes.json")
     return run_stages(config, prepare(config), ("stage1", "stage2"), clock, say)
 
@@ -101,17 +114,30 @@ def train_reactive(config: Config, say: Say) -> LiveResult:
     return live(load_planner(run / "checkpoints" / "stage2", config), config, run, "stage2")
 
 
-def over_seeds(values: Sequence[float]) -> dict[str, Any]:
+# ---- over the seeds --------------------------------------------------------------------------------------------------
+
+
+def means(base: AgentResult, seeds: Sequence[SeedResult]) -> dict[str, SeedMeans]:
+    """Live success over the seeds by planner; the base is the same for every seed."""
+    values = {
+        "base": [base.live_success],
+        "stage1": [s.stages[0].live_success for s in seeds],
+        "stage2": [s.stages[1].live_success for s in seeds],
+        "reactive": [s.reactive.live_success for s in seeds if s.reactive],
+    }
+    return {name: over_seeds([v for v in found if v is not None]) for name, found in values.items()}
+
+
+def over_seeds(values: Sequence[float]) -> SeedMeans:
     """Mean, spread and the values themselves: with three seeds the values say more than an interval."""
-    estimate: Estimate = mean(values)
-    return {"mean": round(estimate.value, 4), "lowest": min(values), "highest": max(values), "values": list(values)}
+    return SeedMeans(round(mean(values).value, 4), min(values), max(values), tuple(values))
 
 
-def headline(results: dict[str, Any]) -> Sequence[str]:
-    """The last words."""
-    means = results["mean"]
-    lines = [f"live success, mean of {len(results['seeds'])} seeds (lowest to highest):", f"  base {means['base']:.0%}"]
+def headline(results: Results) -> Sequence[str]:
+    """The last lines of a reproduction."""
+    base = results.mean["base"].mean
+    lines = [f"live success, mean of {len(results.seeds)} seeds (lowest to highest):", f"  base {base:.0%}"]
     for name in ("stage1", "stage2", "reactive"):
-        m = means[name]
-        lines.append(f"  {name} {m['mean']:.0%} ({m['lowest']:.0%} to {m['highest']:.0%})")
-    return lines
+        m = results.mean[name]
+        lines.append(f"  {name} {m.mean:.0%} ({m.lowest:.0%} to {m.highest:.0%})")
+    return lines + ([describe_constant(results.constant_plan)] if results.constant_plan else [])

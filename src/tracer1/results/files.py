@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 from tracer1.errors import DataError
 from tracer1.files import naming, write_atomic
-from tracer1.results.json_records import from_json, to_json
+from tracer1.results.json_records import from_json, to_json, value_from_json
 
 logger = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -29,6 +29,12 @@ def read_json(path: Path, cls: type[R]) -> R:
     """The record in a JSON file; an empty one where there is no file. Raises DataError when it cannot be read."""
     text = read_text(path)
     return from_json(cls, parse(text, str(path), "remove the file or evaluate again") if text else {}, str(path))
+
+
+def read_value(path: Path, hint: type[R]) -> R:
+    """A JSON file's value, such as ``dict[str, float]``; an empty one where there is no file."""
+    text = read_text(path)
+    return value_from_json(hint, parse(text, str(path), "remove the file") if text else {}, str(path))
 
 
 def append(path: Path, rows: Iterable[Any]) -> None:

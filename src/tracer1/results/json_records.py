@@ -68,6 +68,12 @@ def from_json(cls: type[R], data: Any, where: str) -> R:
         raise DataError(f"{where}: '{missing[0] if missing else ''}' is missing") from error
 
 
+def value_from_json(hint: type[R], data: Any, where: str) -> R:
+    """A JSON value of a type that a record's field may have."""
+    value: R = _reader(hint)(data, where)  # type: ignore[arg-type]
+    return value
+
+
 def _required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 

@@ -193,6 +193,17 @@ class EpisodeRow:
         return sum(bool(turn.completion) for turn in self.turns)
 
 
+@dataclass(frozen=True, slots=True)
+class GateOutcome:
+    """``gate.json``: whether stage 1 forecasts better than the base, and by how much."""
+
+    passed: bool = False
+    line: str = ""
+    stage1: Estimate | None = None
+    base: Estimate | None = None
+    difference: Estimate | None = None
+
+
 # ---- results.json ----------------------------------------------------------------------------------------------------
 
 
