@@ -63,13 +63,13 @@ def test_recording_more_keeps_what_was_there(tmp_path: Path) -> None:
     assert ids == ["miniwob/enter-text/0", "miniwob/enter-text/1", "miniwob/click-option/1"]
 
 
-def test_a_task_without_an_oracle_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_task_without_an_expert_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no expert for task 'chase-circle'"):
         record_miniwob(["enter-text", "chase-circle"], 1, 0, tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
 
-def test_oracles_are_verified() -> None:
+def test_experts_are_verified() -> None:
     assert verify_experts(["enter-text", "click-button-sequence"], [42, 43]) == {
         "enter-text": 1.0,
         "click-button-sequence": 0.5,

@@ -252,6 +252,7 @@ class StageSettings(Settings):
 class EvaluationSettings(Settings):
     """Live evaluation on seeds that no training step has seen."""
 
+    environment: str = "miniwob"  # a name in `envs.registry`, or module:Class of one's own
     tasks: tuple[str, ...] = ()
     visual_tasks: tuple[str, ...] = ()  # those whose screen decides what to do: run again with blank images
     seeds_per_task: Positive = 20

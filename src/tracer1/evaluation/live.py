@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from tracer1.agent.loop import Limits, run_episodes
 from tracer1.config.settings import EvaluationSettings
-from tracer1.envs.miniwob.browser import Browser
 from tracer1.evaluation.statistics import share
 from tracer1.plan.prompt import PromptSpec
 from tracer1.results.files import append, mend, read_lines
@@ -23,7 +22,7 @@ from tracer1.types import Env, Executor, Model, Trajectory, Turn
 
 Job: TypeAlias = tuple[str, int]  # task and seed
 OpenEnvs: TypeAlias = Callable[[Path, int], AbstractAsyncContextManager[Sequence[Env]]]
-"""Opens environments: given the folder for screenshots and how many."""
+"""Opens environments (the folder for screenshots, how many), such as ``envs.registry.find_env(name)``."""
 ENDINGS = ("finished", "truncated", "failed")
 
 
@@ -69,13 +68,6 @@ def jobs_of(tasks: Sequence[str], first_seed: int, seeds: int) -> list[Job]:
     return [(task, first_seed + i) for task in tasks for i in range(seeds)]
 
 
-@asynccontextmanager
-async def browser_envs(images: Path, count: int) -> AsyncIterator[Sequence[Env]]:
-    """MiniWoB++ pages of one browser."""
-    async with Browser(images) as browser:
-        yield [await browser.new_page() for _ in range(count)]
-
-
 def evaluate_live(
     model: Model,
     executor: Executor,
@@ -85,8 +77,8 @@ def evaluate_live(
     out: Path,
     images: Path,
     manifest: Manifest,
+    open_envs: OpenEnvs,
     on_episode: Callable[[int, int, float], None] = lambda *_: None,
-    open_envs: OpenEnvs = browser_envs,
 ) -> LiveResult:
     """Run the jobs that ``out`` does not hold yet; each finished episode is one more line of ``out``.
 

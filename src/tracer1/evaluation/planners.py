@@ -11,8 +11,6 @@ from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.results.manifest import Manifest, code_version, file_hash, weights_hash
 from tracer1.types import Model
 
-MINIWOB = "miniwob: raw reward above 0"  # what counts as success
-
 
 @dataclass(frozen=True, slots=True)
 class PlannerSource:
@@ -63,7 +61,7 @@ def live_manifest(source: PlannerSource, config: Config, settings: EvaluationSet
         horizon=horizon or config.plan.horizon,
         executor=config.executor.name,
         executor_options=config.executor.options,
-        protocol=MINIWOB,
+        protocol=f"{settings.environment}: raw reward above 0",
         first_seed=settings.first_seed,
         limits={
             "steps": settings.default_max_steps,

@@ -10,6 +10,7 @@ from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
 from tracer1.config.settings import Config, EvaluationSettings
 from tracer1.data.store import read_episodes
 from tracer1.data.windows_file import absolute_rows, read_rows, windows_store
+from tracer1.envs.registry import find_env
 from tracer1.errors import UsageError
 from tracer1.evaluation.constant_plan import best_constant_plan
 from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of
@@ -55,6 +56,7 @@ def live(
             run / "live" / f"{name}.jsonl",
             run / "live" / "images",
             live_manifest(planner.source, config, settings, horizon),
+            find_env(settings.environment),
             lambda done, total, success: tick(done, total, f"success {success:.0%}"),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tracer1.config.settings import EvaluationSettings
-from tracer1.errors import UsageError
+from tracer1.envs.registry import parse_env
 from tracer1.evaluation.live import evaluate_live
 from tracer1.executors.registry import make_executor
 from tracer1.models.qwen3vl import LocalPlanner
@@ -28,13 +28,11 @@ def act(
     out: Path = Path("runs/act"),
     say: Callable[[str], None] = lambda _: None,
 ) -> EpisodeRow:
-    """Let a planner act once in ``env`` ("miniwob:TASK").
+    """Let a planner act once in ``env``: "miniwob:TASK", "replay:DIR" or another name of ``tracer1.envs.registry``.
 
     The episode goes to ``out/live/act.jsonl``, its screens beside it.
     """
-    kind, _, task = env.partition(":")
-    if kind != "miniwob" or not task:
-        raise UsageError(f"no environment {env!r}; write miniwob:TASK, such as miniwob:login-user")
+    factory, task = parse_env(env)
     file = out / "live" / "act.jsonl"
     discard(file)
     result = evaluate_live(
@@ -53,9 +51,11 @@ def act(
             horizon=horizon,
             history=history,
             executor=executor,
+            protocol=factory.name,
             first_seed=seed,
             code=code_version(),
         ),
+        factory,
     )
     episode = result.episodes[0]
     say(f"goal: {episode.goal}")
