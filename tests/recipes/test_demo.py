@@ -43,7 +43,7 @@ def config(nano: Nano, tmp_path_factory: pytest.TempPathFactory) -> Config:
     write_episodes(heldout, nano.episodes[-4:])
     make_windows(data / "train", data / "train.parquet", 3, 2, "brief-1")
     make_windows(heldout, data / "heldout.parquet", 3, 2, "brief-1")
-    config = Config.model_validate(
+    return Config.model_validate(
         {
             "output_dir": str(root / "run"),
             "model": {"path": str(nano.folder), "min_pixels": 1024, "max_pixels": 65536},
@@ -66,7 +66,6 @@ def config(nano: Nano, tmp_path_factory: pytest.TempPathFactory) -> Config:
             },
         }
     )
-    return config
 
 
 def test_the_whole_demo(config: Config) -> None:
@@ -111,7 +110,9 @@ def test_results_of_another_base_are_refused(config: Config, tmp_path: Path) -> 
     weights = load_file(other / "model.safetensors")
     save_file({name: tensor + 1 for name, tensor in weights.items()}, other / "model.safetensors")
     changed = config.model_copy(update={"model": config.model.model_copy(update={"path": str(other)})})
-    with pytest.raises(UsageError, match=r"results\.json was made with model .*nano.* not .*base"):
+    with pytest.raises(
+        UsageError, match=r"results\.json was made with model .*planner \(weights .*, not .*base \(weights "
+    ):
         demo(changed, print)
     assert (run / "results.json").read_bytes() == before
 

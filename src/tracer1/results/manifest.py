@@ -79,7 +79,7 @@ def claim(file: Path, manifest: Manifest) -> None:
     if difference is not None:
         raise UsageError(
             f"{file} was made with {difference.name} {_short(difference.before)}, not {_short(difference.now)}; "
-            "choose another --out, or move the file away"
+            "choose another output directory (--out), or move the file away"
         )
 
 
