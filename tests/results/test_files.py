@@ -66,17 +66,7 @@ def test_a_row_comes_back_the_same(row: Any, tmp_path: Path) -> None:
 def test_every_class_can_be_read_and_written() -> None:
     classes = [c for c in vars(schema).values() if isinstance(c, type) and c.__module__ == schema.__name__]
     for cls in classes:
-        values = {
-            "value": 1.0,
-            "mean": 1.0,
-            "max": 1.0,
-            "tokens": 1,
-            "lowest": 0.0,
-            "highest": 1.0,
-            "id": "a",
-            "seed": 1,
-        }
-        made = from_json(cls, values, "here")
+        made = from_json(cls, {"value": 1.0} if cls is Estimate else {"id": "a"}, "here")
         assert json.loads(json.dumps(to_json(made))) is not None
         assert {field.name for field in fields(cls)} >= {k for k in to_json(made) if k != "interval"}
 

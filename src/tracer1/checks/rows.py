@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -14,6 +15,7 @@ from tracer1.data.images import image_size
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import read_rows, row_to_window, windows_store
 from tracer1.errors import DataError, FrameError, TraceR1Error
+from tracer1.evaluation.constant_plan import best_constant_plan, describe
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import render_plan
 from tracer1.plan.tokens import (
@@ -131,6 +133,7 @@ class _Found:
     repeating: int = 0
     below: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))  # gold below its mark, by stage
     unscored: list[str] = field(default_factory=list)  # in stage 2: the record lacks what would be compared
+    references: Counter[tuple[str, ...]] = field(default_factory=Counter)  # the recorded action types
 
 
 def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckItem]]:
@@ -149,6 +152,7 @@ def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckI
     detail = f"{len(found.images)} files" + (f"; unreadable: {some(found.bad_images)}" if found.bad_images else "")
     items.append(CheckItem(f"{name} images", not found.bad_images, detail, look))
     items += _gold_items(name, found, grounded=measure.grounded is not None)
+    items += _constant_item(name, found, measure.trajectory)
     items += _token_items(name, found, measure)
     if measure.agent and measure.grounded and found.rows and not (found.unread or found.bad_images):
         scorer = GroundedScorer(measure.grounded, measure.agent, store)
@@ -166,6 +170,7 @@ def _read(batch: Iterable[tuple[int, dict[str, Any]]], store: EpisodeStore, meas
             found.unread.append(str(error))
             continue
         gold = gold_plan(window)
+        found.references[tuple(step.action_type for step in window.reference.steps)] += 1
         _score(window, gold, measure, found)
         images = [_image(path, window, store, measure.vision, found) for path in window.images]
         if None not in images:
@@ -237,6 +242,14 @@ def recorded_agent(reference: Reference) -> Callable[[Step], Action]:
         return recorded if reference.observation is None else replace(recorded, content=reference.observation)
 
     return act
+
+
+def _constant_item(name: str, found: _Found, profile: TrajectoryProfile) -> Iterator[CheckItem]:
+    """What a plan earns that is the same for every row: a planner that earns no more has not looked at the screen."""
+    best = best_constant_plan(found.references.elements(), profile)
+    if best.plan_reward is not None:
+        detail = f"best constant plan earns {best.plan_reward:.3f} in stage 1: {describe(best)}"
+        yield CheckItem(f"{name} constant plan", True, detail)
 
 
 def _gold_items(name: str, found: _Found, *, grounded: bool) -> Iterator[CheckItem]:

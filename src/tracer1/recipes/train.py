@@ -10,8 +10,11 @@ from typing import Literal
 
 from tracer1.config.settings import Config, StageSettings
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
+from tracer1.evaluation.run import constant_plan
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.progress import progress
+from tracer1.results.files import write_json
+from tracer1.results.reading import CONSTANT_PLAN
 from tracer1.results.run import prepare
 from tracer1.results.schema import MetricsRow
 from tracer1.training.base import train_base
@@ -80,6 +83,8 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
 
         if name == "stage1" and not (run / "checkpoints" / name).exists():
             forget_stage_1(run)
+            # The report draws it beside stage 1's reward, which is a plan reward too.
+            write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train))
         return train_stage(config, run, name, on_step)
 
 

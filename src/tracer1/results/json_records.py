@@ -106,12 +106,15 @@ def _reader(hint: Any) -> Reader:
 def _tuple_reader(arguments: tuple[Any, ...]) -> Reader:
     read = _reader(arguments[0])
     length = None if arguments[-1] is Ellipsis else len(arguments)
+    keep_null = NoneType in get_args(arguments[0])
 
     def read_tuple(value: Any, place: str) -> Any:
         if not isinstance(value, list):
             raise DataError(f"{place} is not a list")
         items = tuple(None if v is None else read(v, f"{place}[{i}]") for i, v in enumerate(value))
-        return items if length is None or (len(items) == length and None not in items) else None
+        if length is None:
+            return items if keep_null else tuple(item for item in items if item is not None)
+        return items if len(items) == length and None not in items else None
 
     return read_tuple
 

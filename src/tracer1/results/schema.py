@@ -87,9 +87,9 @@ class PlanFigures:
 class SamplerMismatch:
     """How far the sampler's and the trainer's log-probabilities of the same tokens differ, in nats."""
 
-    mean: float
-    max: float
-    tokens: int
+    mean: float = 0.0
+    max: float = 0.0
+    tokens: int = 0
     verdict: str = ""
 
 
@@ -274,6 +274,11 @@ class ExecutorResult:
     text_hit_rate: float | None = field(default=None, metadata=OMIT)
     text_count: int | None = field(default=None, metadata=OMIT)
 
+    @property
+    def hits(self) -> Estimate | None:
+        found: Estimate | None = estimate(self.hit_rate, self.interval, self.count)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class ConstantPlan:
@@ -288,7 +293,7 @@ class ConstantPlan:
 class SeedResult:
     """One seed of ``tracer1 reproduce``."""
 
-    seed: int
+    seed: int = 0
     stages: tuple[AgentResult, ...] = ()
     reactive: AgentResult | None = None
     live_stage2_minus_base: Estimate | None = None
@@ -300,9 +305,9 @@ class SeedResult:
 class SeedMeans:
     """Live success over the seeds: the mean, the spread and the values."""
 
-    mean: float
-    lowest: float
-    highest: float
+    mean: float = 0.0
+    lowest: float = 0.0
+    highest: float = 0.0
     values: tuple[float, ...] = ()
 
 
