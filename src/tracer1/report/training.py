@@ -98,7 +98,7 @@ def _reward_chart(reward: Series, level: float | None) -> Chart | None:
         return training_chart("Reward", [reward], figure, note)
     ends = [reward.xs[0], reward.xs[-1]] if len(reward.xs) > 1 else [reward.xs[0]]
     line = Series("reference", "best constant plan", ends, [level] * len(ends))
-    return training_chart("Reward", [reward, line], figure, f"{note} The pale line: the best constant plan.")
+    return training_chart("Reward", [reward, line], figure, f"{note} Grey: the best constant plan.")
 
 
 def _term_charts(stage: str, rows: Sequence[MetricsRow]) -> tuple[list[Chart | None], list[str]]:
