@@ -18,7 +18,8 @@ from tracer1.errors import UsageError
 from tracer1.evaluation.live import LiveResult
 from tracer1.evaluation.planners import Planner, PlannerSource, load_planner, prompt_of
 from tracer1.evaluation.run import baselines, heldout, known_strings, live
-from tracer1.recipes.demo import Clock, blank_images, demo, describe, ensure_data, gain, headline
+from tracer1.recipes.demo import Clock, blank_images, demo, describe, gain, headline
+from tracer1.recipes.prepare_data import ensure_data
 from tracer1.results.files import read_json
 from tracer1.results.schema import EpisodeRow, Results
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from tracer1.envs.experts import Expert
 from tracer1.envs.options import DEFAULTS, EnvOptions
 from tracer1.errors import SetupError, UsageError
-from tracer1.extensions import ENVIRONMENT, call_with_options, is_dotted, load_object
+from tracer1.extensions import ENVIRONMENT, is_dotted, load_object, require_options
 from tracer1.types import Env
 
 ENVIRONMENTS: Final = {
@@ -62,8 +62,12 @@ class EnvFactory:
         found: Expert = self.made.expert(task)
         return found
 
-    def has_experts(self) -> bool:
-        return hasattr(self.made, "expert")
+    def has_expert(self, task: str) -> bool:
+        try:
+            self.expert(task)
+        except UsageError:
+            return False
+        return True
 
 
 def parse_env(text: str) -> tuple[EnvFactory, str]:
@@ -75,9 +79,7 @@ def parse_env(text: str) -> tuple[EnvFactory, str]:
     factory = find_env(name)
     if not task and name in ENVIRONMENTS:
         names = factory.task_names()
-        raise UsageError(
-            f"{name} needs a task: write {name}:TASK, such as {name}:{names[0]}; tasks: {', '.join(names)}"
-        )
+        raise UsageError(f"{name} needs a task, such as {name}:{names[0]}; there are: {', '.join(names)}")
     return factory, task
 
 
@@ -105,7 +107,10 @@ def find_env(name: str) -> EnvFactory:
     if not is_dotted(name):
         known = ", ".join(ENVIRONMENTS)
         raise UsageError(f"no environment {name!r}; choose one of {known}, or a path such as 'package.module:Class'")
-    return EnvFactory(name, load_object(name, ENVIRONMENT))
+    try:
+        return EnvFactory(name, load_object(name, ENVIRONMENT))
+    except UsageError as error:  # perhaps a registered name was meant
+        raise UsageError(f"{error}; by name there are {', '.join(ENVIRONMENTS)}") from error
 
 
 def open_envs(
@@ -140,7 +145,8 @@ def _shipped(name: str) -> Any:
 @asynccontextmanager
 async def _separate(factory: EnvFactory, images: Path, count: int) -> AsyncIterator[list[Env]]:
     where = f"environment {factory.name!r}: write its class as Class(images)"
-    envs: list[Env] = [call_with_options(factory.made, {"images": images}, where) for _ in range(count)]
+    require_options(factory.made, {"images": images}, where)
+    envs: list[Env] = [factory.made(images=images) for _ in range(count)]
     try:
         yield envs
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tracer1.config.planner import as_trained
 from tracer1.config.settings import Config
 from tracer1.envs.registry import find_env
 from tracer1.evaluation.planners import live_manifest, load_planner
@@ -14,13 +15,15 @@ from tracer1.results.run import prepare
 from tracer1.results.schema import Results
 
 
-def benchmark(name: str, model: str, config: Config) -> Results:
+def benchmark(name: str, model: str, config: Config, horizon: int | None = None) -> Results:
     """``tracer1 evaluate``: live success with interval, the reactive agent and the baselines beside it.
 
-    ``name`` is an environment's. The results are returned, and written to ``results.json`` of the run. Raises
-    UsageError for an unknown environment, and where the run holds results that were made otherwise.
+    ``name`` is an environment's. The planner is asked as in its own training; ``horizon`` replaces its T. The results
+    are returned, and written to ``results.json`` of the run. Raises UsageError for an unknown environment, and where
+    the run holds results that were made otherwise.
     """
     find_env(name)
+    config = as_trained(config, model, horizon)
     config = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"environment": name})})
     run = prepare(config)
     planner = load_planner(model, config)

@@ -7,9 +7,10 @@ started again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from tracer1.checks.requirements import require_all
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.evaluation.live import LiveResult
@@ -21,12 +22,12 @@ from tracer1.recipes.demo import (
     Say,
     describe,
     describe_constant,
-    ensure_data,
     evaluate_stage,
     gain,
     protocol,
     run_stages,
 )
+from tracer1.recipes.prepare_data import ensure_data
 from tracer1.recipes.train import stage_with_progress
 from tracer1.results.files import write_json
 from tracer1.results.manifest import claim
@@ -34,33 +35,11 @@ from tracer1.results.run import prepare
 from tracer1.results.schema import AgentResult, Results, SeedMeans, SeedResult
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """The configurations of a reproduction: one set of data under ``out``, and a run for each name and seed."""
-
-    path: str
-    out: Path
-    overrides: Sequence[str]
-
-    def configured(self, name: str, seed: int, suffix: str = "", *more: str) -> Config:
-        data = self.out / "data"
-        settings = [
-            f"output_dir={self.out / name}",
-            f"data.episodes={data}",
-            f"data.train={data}/train{suffix}.parquet",
-            f"data.heldout={data}/heldout{suffix}.parquet",
-        ]
-        return load_config(self.path, [*settings, *self.overrides, f"seed={seed}", *more])
-
-    def reactive(self, seed: int) -> Config:
-        """The same run with T = 1."""
-        return self.configured(f"reactive-{seed}", seed, "-1", "plan.horizon=1")
-
-
 def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> Results:
     """Run ``path`` once for every seed; returns what goes to ``OUT/results.json``: mean and spread over the seeds."""
-    layout = _Layout(path, out, overrides)
-    shared = layout.configured("base", 0)
+    loaded = load_config(path, overrides, run_paths(out, out / "base"))
+    shared = configured(loaded, out, "base", 0)
+    require_all(shared)
     run = prepare(shared)
     base_source = folder_source(shared.model.path)
     claim(out / "results.json", replace(live_manifest(base_source, shared, shared.evaluation, None), kind="results"))
@@ -69,7 +48,7 @@ def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[st
     base_live, base = clock.run("evaluate base", lambda: evaluate_stage(shared, run, "base"))
     say(describe(base))
     without_knowledge = clock.run("baselines", baselines, shared, run)
-    by_seed = [_one_seed(layout, seed, base_live, clock, say) for seed in seeds]
+    by_seed = [_one_seed(loaded, out, seed, base_live, clock, say) for seed in seeds]
     results = Results(
         tasks=shared.evaluation.tasks,
         seeds_per_task=shared.evaluation.seeds_per_task,
@@ -85,9 +64,38 @@ def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[st
     return results
 
 
-def _one_seed(layout: _Layout, seed: int, base: LiveResult, clock: Clock, say: Say) -> SeedResult:
-    lives, stages = clock.run(f"seed {seed}", seed_stages, layout.configured(f"seed-{seed}", seed), say)
-    reactive = clock.run(f"reactive {seed}", train_reactive, layout.reactive(seed), say)
+def run_paths(out: Path, run: Path) -> dict[str, str]:
+    """The settings that put a run and its data under ``out``."""
+    data = out / "data"
+    return {
+        "output_dir": str(run),
+        "data.episodes": str(data),
+        "data.train": str(data / "train.parquet"),
+        "data.heldout": str(data / "heldout.parquet"),
+    }
+
+
+def configured(loaded: Config, out: Path, name: str, seed: int) -> Config:
+    """The configuration of the run ``out/name``."""
+    return loaded.model_copy(update={"output_dir": str(out / name), "seed": seed})
+
+
+def one_step(config: Config, data: Path) -> Config:
+    """The same configuration for the reactive agent (T = 1), with windows of its own."""
+    windows = {"train": str(data / "train-1.parquet"), "heldout": str(data / "heldout-1.parquet")}
+    return config.model_copy(
+        update={
+            "plan": config.plan.model_copy(update={"horizon": 1}),
+            "data": config.data.model_copy(update=windows),
+        }
+    )
+
+
+def _one_seed(loaded: Config, out: Path, seed: int, base: LiveResult, clock: Clock, say: Say) -> SeedResult:
+    config = configured(loaded, out, f"seed-{seed}", seed)
+    lives, stages = clock.run(f"seed {seed}", seed_stages, config, say)
+    short = one_step(configured(loaded, out, f"reactive-{seed}", seed), out / "data")
+    reactive = clock.run(f"reactive {seed}", train_reactive, short, say)
     say(f"seed {seed}: reactive agent (T = 1) live {reactive.success.value:.0%}")
     return SeedResult(
         seed=seed,

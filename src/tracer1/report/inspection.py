@@ -17,6 +17,7 @@ from tracer1.data.inspection.result import Inspection, Opener, Sample, kind_of_f
 from tracer1.data.store import EPISODES
 from tracer1.errors import DataError
 from tracer1.files import write_atomic
+from tracer1.formats import is_image_name
 from tracer1.report.formatting import as_words, cut
 from tracer1.report.overlay import Overlay, overlay
 from tracer1.report.pictures import Picture, PictureBudget
@@ -27,7 +28,6 @@ ROOM = 9_000_000  # bytes of a page for its pictures
 COUNTS_SHOWN = 16  # of each table
 MOST_TEXT = 20_000  # characters of one text
 MOST_CHIP = 120  # characters of an argument that stands beside its action; a longer one has a place of its own
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 
 PictureLoader = Callable[[str | None], tuple[Picture | None, str]]
 
@@ -131,13 +131,9 @@ def _pictures(sample: Sample) -> int:
     """How many pictures a sample may load."""
     item = sample.item
     if isinstance(item, Episode):
-        files = sum(_is_image(name) for name in item.files)
+        files = sum(is_image_name(name) for name in item.files)
         return files + sum(step.screenshot is not None for step in item.steps)
     return len(item.images) if isinstance(item, Window) else 0
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGES)
 
 
 def _loader(open_file: Opener, budget: PictureBudget) -> PictureLoader:
@@ -179,7 +175,7 @@ def _sample_view(sample: Sample, anchor: str, load: PictureLoader) -> SampleView
 def _episode(episode: Episode, anchor: str, row: str, load: PictureLoader) -> SampleView:
     facts = [("source", episode.source), ("platform", episode.platform), ("split", episode.split)]
     facts += [("steps", str(len(episode.steps))), *_labels(episode.labels)]
-    facts += [("file", name) for name in episode.files if not _is_image(name)]
+    facts += [("file", name) for name in episode.files if not is_image_name(name)]
     return SampleView(
         anchor,
         episode.episode_id,
@@ -187,7 +183,7 @@ def _episode(episode: Episode, anchor: str, row: str, load: PictureLoader) -> Sa
         cut(episode.goal, MOST_TEXT),
         tuple(facts),
         tuple(_step_view(step, i, load) for i, step in enumerate(episode.steps, start=1)),
-        tuple(_screen(load, name) for name in episode.files if _is_image(name)),
+        tuple(_screen(load, name) for name in episode.files if is_image_name(name)),
         texts=_texts(("answer", episode.answer)),
     )
 
