@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tracer1.training import checkpoints
-from tracer1.training.checkpoints import COMPLETE, damage, newest_whole, publish, rotate, seal
+from tracer1.training.checkpoints import COMPLETE, damage_of, newest_intact, publish, rotate, seal
 
 FILES = {"model.safetensors": b"weights" * 100, "optimizer.pt": b"moments", "deep/trainer_state.json": b"{}"}
 
@@ -80,16 +80,16 @@ def test_a_damaged_checkpoint_is_passed_over_by_name_and_kept(
     harm: Callable[[Path], None], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before, newest = checkpoint(tmp_path, 9), checkpoint(tmp_path, 10)
-    assert newest_whole(tmp_path) == newest
+    assert newest_intact(tmp_path) == newest
     assert caplog.text == ""
     harm(newest)
     left = sorted(path.name for path in newest.iterdir())
-    assert newest_whole(tmp_path) == before
-    assert f"{newest} is damaged and passed over: {reason}" in caplog.text
+    assert newest_intact(tmp_path) == before
+    assert f"{newest} is damaged and skipped: {reason}" in caplog.text
     assert names(tmp_path) == ["checkpoint-10.damaged", "checkpoint-9"]
     assert names(tmp_path / "checkpoint-10.damaged") == left
     caplog.clear()
-    assert newest_whole(tmp_path) == before  # and it is told once
+    assert newest_intact(tmp_path) == before  # and it is told once
     assert caplog.text == ""
 
 
@@ -97,7 +97,7 @@ def test_each_damaged_one_is_told_and_none_is_lost(tmp_path: Path, caplog: pytes
     for step in (2, 4, 4):
         lose("optimizer.pt")(checkpoint(tmp_path, step))
         if step == 4:
-            assert newest_whole(tmp_path) is None
+            assert newest_intact(tmp_path) is None
     assert names(tmp_path) == ["checkpoint-2.damaged", "checkpoint-4.damaged", "checkpoint-4.damaged-2"]
     assert caplog.text.count("checkpoint-4 is damaged") == 2
     assert caplog.text.count("checkpoint-2 is damaged") == 1
@@ -107,18 +107,18 @@ def test_a_large_file_is_known_by_its_size(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(checkpoints, "HASHED", len(FILES["model.safetensors"]) - 1)
     folder = checkpoint(tmp_path, 1)
     turn_a_bit("model.safetensors")(folder)
-    assert damage(folder) is None
+    assert damage_of(folder) is None
     cut("model.safetensors")(folder)
-    assert damage(folder) == "model.safetensors is not what was written"
+    assert damage_of(folder) == "model.safetensors is not what was written"
 
 
 def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
-    assert newest_whole(tmp_path / "none") is None
+    assert newest_intact(tmp_path / "none") is None
     write(tmp_path / "unfinished")
     write(tmp_path / "checkpoint-x")
     (tmp_path / "checkpoint-7").write_text("a file")
     before = names(tmp_path)
-    assert newest_whole(tmp_path) is None
+    assert newest_intact(tmp_path) is None
     rotate(tmp_path, 1)
     assert names(tmp_path) == before
 
@@ -175,7 +175,7 @@ def test_a_kill_at_any_moment_of_a_save_leaves_the_old_or_the_new(
 
     found = []
     for out in at_every_touch(monkeypatch, tmp_path, save, lambda out: checkpoint(out, 2)):
-        newest = newest_whole(out)
+        newest = newest_intact(out)
         assert newest is not None
         found.append(newest.name)
     assert names(out) == ["checkpoint-4"]

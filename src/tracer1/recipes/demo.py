@@ -26,7 +26,7 @@ from tracer1.progress import progress
 from tracer1.recipes.record import record_miniwob
 from tracer1.recipes.train import stage_with_progress
 from tracer1.report.html import build_report
-from tracer1.results.run import prepare, write_json
+from tracer1.results.run import locked, prepare, write_json
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -51,6 +51,11 @@ class Clock:
 
 def demo(config: Config, say: Say) -> dict[str, Any]:
     """Run the whole of it into ``config.output_dir``; returns what ``results.json`` holds."""
+    with locked(Path(config.output_dir)):
+        return _demo(config, say)
+
+
+def _demo(config: Config, say: Say) -> dict[str, Any]:
     run = prepare(config)
     clock = Clock(run / "minutes.json")
     say(

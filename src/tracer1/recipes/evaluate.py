@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tracer1.config.settings import Config
 from tracer1.errors import UsageError
 from tracer1.evaluation.run import baselines, live, load_planner, summary
-from tracer1.results.run import prepare, write_json
+from tracer1.results.run import locked, prepare, write_json
 
 
 def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
@@ -17,6 +18,11 @@ def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
     """
     if name != "miniwob":
         raise UsageError(f"no benchmark {name!r}; there is miniwob")
+    with locked(Path(config.output_dir)):
+        return _benchmark(name, model, config)
+
+
+def _benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
     run = prepare(config)
     planner = load_planner(model, config)
     every_step = config.evaluation.model_copy(update={"steps_per_plan": 1})

@@ -9,14 +9,17 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from tracer1.config.settings import Config, StageSettings
+from tracer1.errors import UsageError
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.progress import progress
-from tracer1.results.run import prepare
+from tracer1.results.run import locked, prepare
 from tracer1.training.base import train_base
+from tracer1.training.processes import first_does, process_count
+from tracer1.training.requirements import check_stages
 from tracer1.training.scoring import make_scorer
 from tracer1.training.stages import train_stage, training_rows
-from tracer1.training.trl.trainer import make_trainer
+from tracer1.training.trl.session import make_trainer
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -29,15 +32,22 @@ def train(config: Config, stage: Stage = "both", *, force: bool = False, say: Sa
 
     Raises TrainingError where stage 1 does not pass the gate to stage 2, unless it is to be forced.
     """
-    run = prepare(config)
-    if stage == "warmup":
-        return {"base": base_with_progress(config, run)}
-    made = {}
-    for name in names_of(stage):
-        if name == "stage2":
-            pass_gate(config, run, force=force, say=say)
-        made[name] = stage_with_progress(config, run, name)
-    return made
+    if stage == "warmup" and process_count() > 1:
+        raise UsageError("the warm-up trains in one process; start it without torchrun")
+    if stage != "warmup":
+        check_stages({name: getattr(config, name) for name in names_of(stage)})
+    with locked(Path(config.output_dir)):
+        run = first_does(lambda: prepare(config))
+        if stage == "warmup":
+            return {"base": base_with_progress(config, run)}
+        return {name: _gated(config, run, name, force, say) for name in names_of(stage)}
+
+
+def _gated(config: Config, run: Path, name: str, force: bool, say: Say) -> Path:
+    """One stage; stage 2 only where stage 1 passes the gate."""
+    if name == "stage2":
+        first_does(lambda: pass_gate(config, run, force=force, say=say))
+    return stage_with_progress(config, run, name)
 
 
 def names_of(stage: Stage) -> list[str]:
@@ -78,8 +88,8 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
             note = ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if v is not None)
             tick(row["step"], settings.steps, f"{note}, {row['rss_mb']:.0f} MB")
 
-        if name == "stage1" and not (run / "checkpoints" / name).exists():
-            forget_stage_1(run)
+        if name == "stage1" and not first_does((run / "checkpoints" / name).exists):
+            first_does(lambda: forget_stage_1(run))
         return train_stage(config, run, name, on_step)
 
 
@@ -88,7 +98,7 @@ def base_with_progress(config: Config, run: Path) -> Path:
     record_demonstrations(config)
     total = config.warmup.drill_steps + config.warmup.steps
     with progress("warm-up") as tick:
-        return train_base(config, run, lambda row: tick(int(row["step"]) + 1, total, f"loss {row['loss']:.3f}"))
+        return train_base(config, run, lambda row: tick(int(row["step"]), total, f"loss {row['loss']:.3f}"))
 
 
 def record_demonstrations(config: Config) -> None:

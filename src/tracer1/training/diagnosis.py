@@ -66,12 +66,12 @@ class Diagnosis:
         """One line: "62 % of 50 groups carry no signal: 41 % all wrong at the action type, ...; first bad sample"."""
         if not self.groups:
             return "no groups yet"
-        said = [
+        parts = [
             f"{count / self.groups:.0%} {REASONS[name][0]}".replace("%", " %") for name, count in self.reasons.items()
         ]
         line = f"{self.zero_variance / self.groups:.0%} of {self.groups} groups carry no signal".replace("%", " %")
-        line += f": {', '.join(said)}" if said else ""
-        return line + (f"; first bad sample: {_told(self.first_bad)}" if self.first_bad is not None else "")
+        line += f": {', '.join(parts)}" if parts else ""
+        return line + (f"; first bad sample: {_sample_text(self.first_bad)}" if self.first_bad is not None else "")
 
 
 def diagnose(rollouts: Iterable[Record], rollouts_per_prompt: int | None = None) -> Diagnosis:
@@ -84,11 +84,11 @@ def diagnose(rollouts: Iterable[Record], rollouts_per_prompt: int | None = None)
 
 
 def diagnose_groups(groups: Iterable[Sequence[Record]]) -> Diagnosis:
-    """The same, of groups told apart already."""
+    """The same, of groups that are known already."""
     count, reasons, first = 0, Counter[str](), dict[str, Record]()
     for group in groups:
         count += 1
-        reason = why_zero_variance(group)
+        reason = zero_variance_reason(group)
         if reason is not None:
             reasons[reason] += 1
             first.setdefault(reason, group[0])
@@ -97,7 +97,7 @@ def diagnose_groups(groups: Iterable[Sequence[Record]]) -> Diagnosis:
     return Diagnosis(count, ordered, first[worst] if worst is not None else None)
 
 
-def why_zero_variance(group: Sequence[Record]) -> str | None:
+def zero_variance_reason(group: Sequence[Record]) -> str | None:
     """The name of the reason why a group's rewards are all equal; None when they are not."""
     scored = [line for line in group if line.get("overall") is not None]
     rewards = [line["overall"] for line in scored]
@@ -116,10 +116,10 @@ def _groups(rollouts: Iterable[Record], n: int | None) -> Iterator[list[Record]]
             yield lines[start : start + (n or len(lines))]
 
 
-def _told(line: Record) -> str:
+def _sample_text(line: Record) -> str:
     completion = str(line.get("completion") or "")
     short = completion if len(completion) <= MOST else completion[:MOST] + "..."
-    where = f"step {(line.get('step') or 0) + 1}, {line.get('prompt') or 'a prompt'}"
+    where = f"step {line.get('step') or '?'}, {line.get('prompt') or 'a prompt'}"
     if line.get("unscored"):
         return f"{where}: {line['unscored']}"
     problems = parse_plan(completion).problems
@@ -130,17 +130,17 @@ def _told(line: Record) -> str:
 
 
 def loops(steps: Sequence[Step]) -> bool:
-    """Whether a plan says one step twice in a row: type, instruction and arguments equal."""
+    """Whether a plan repeats a step at once: type, instruction and arguments equal."""
     same = [(s.action_type, s.instruction, s.arguments) for s in steps]
     return any(a == b for a, b in pairwise(same))
 
 
 def plan_figures(plans: Sequence[Plan | None], references: Sequence[Sequence[Step]]) -> dict[str, float | None]:
     """Mean length in steps and share with a loop, of the plans that could be read and of all recordings."""
-    told = [plan.steps for plan in plans if plan is not None]
+    readable = [plan.steps for plan in plans if plan is not None]
     return {
-        "steps": _mean([len(steps) for steps in told]),
-        "loops": _mean([loops(steps) for steps in told]),
+        "steps": _mean([len(steps) for steps in readable]),
+        "loops": _mean([loops(steps) for steps in readable]),
         "reference_steps": _mean([len(steps) for steps in references]),
         "reference_loops": _mean([loops(steps) for steps in references]),
     }

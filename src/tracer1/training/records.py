@@ -1,4 +1,4 @@
-"""The lines that a training run leaves behind, kept true when it is resumed."""
+"""The lines that a training run leaves behind, kept true when it is resumed. Steps are counted from 1."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from tracer1.files import atomic
+from tracer1.files import atomic, naming
 
 logger = logging.getLogger(__name__)
 
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add one line a row, and wait until the disk has them: no checkpoint may outlive the lines before it."""
-    with path.open("a", encoding="utf-8") as out:
+    """Add one line a row, and wait until the disk has them: no checkpoint may outlive the lines before it.
+
+    Raises SetupError when the disk refuses.
+    """
+    with naming(path), path.open("a", encoding="utf-8") as out:
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         out.flush()
         os.fsync(out.fileno())
 
 
-def forget_after(path: Path, stage: str, step: int, offset: int) -> None:
-    """Drop this stage's lines that a resumed run will write again, and with a warning what is no JSON: half a line.
+def drop_steps_after(path: Path, stage: str, step: int) -> None:
+    """Drop this stage's lines of later steps, which a resumed run writes again, and half-written lines with a warning.
 
-    A line stays when its ``step`` plus ``offset`` is at most ``step``, the steps that were done: ``offset`` is 0 where
-    lines count steps from 1, and 1 where they count from 0. All other lines stay, byte for byte. The file is replaced
-    at the end or not at all. Raises SetupError when the disk refuses.
+    All other lines stay, byte for byte. The file is replaced at the end or not at all. Raises SetupError when the disk
+    refuses.
     """
     if not path.exists():
         return
     with path.open("rb") as lines:
-        stay = [_stays(line, path, stage, step - offset) for line in lines]
+        stay = [_stays(line, path, stage, step) for line in lines]
     with atomic(path) as out, path.open("rb") as lines:
         out.writelines(line.rstrip(b"\n") + b"\n" for line in compress(lines, stay))
 
@@ -47,7 +49,7 @@ def _stays(line: bytes, path: Path, stage: str, last: int) -> bool:
     return not isinstance(row, dict) or row.get("stage") != stage or "step" not in row or row["step"] <= last
 
 
-def lines_of(path: Path, stage: str) -> list[dict[str, Any]]:
+def stage_lines(path: Path, stage: str) -> list[dict[str, Any]]:
     """This stage's lines; none where there is no file."""
     if not path.exists():
         return []
