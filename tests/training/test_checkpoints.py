@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from tracer1.errors import SetupError
 from tracer1.training import checkpoints
 from tracer1.training.checkpoints import COMPLETE, damage_of, newest_intact, publish, rotate, seal
 
@@ -203,3 +207,49 @@ def test_a_kill_at_any_moment_of_publishing_leaves_a_whole_folder_or_none(
         assert names(out) == ["stage1"]
     assert seen == sorted(seen)
     assert False in seen
+
+
+# ---- a full disk -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Files cannot grow beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def save_safetensors(folder: Path) -> None:
+    save_file({"a": torch.zeros(10_000)}, folder / "model.safetensors")
+
+
+def save_torch(folder: Path) -> None:
+    torch.save({"a": torch.zeros(10_000)}, folder / "optimizer.pt")
+
+
+def save_text(folder: Path) -> None:
+    (folder / "text").write_text("a" * 40_000)
+
+
+@pytest.mark.parametrize("save", [save_safetensors, save_torch, save_text])
+def test_a_full_disk_is_one_line(tmp_path: Path, save: Callable[[Path], None]) -> None:
+    with no_file_above(5000), pytest.raises(SetupError) as error:
+        publish(tmp_path / "stage1", save)
+    assert str(error.value) == (
+        f"{tmp_path / 'stage1'}: the disk is full; free some space and run the same command again"
+    )
+    assert not (tmp_path / "stage1").exists()
+    publish(tmp_path / "stage1", save)
+    assert (tmp_path / "stage1").exists()
+
+
+def test_an_error_that_is_not_the_disks_stays_as_it_is(tmp_path: Path) -> None:
+    def broken(folder: Path) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        publish(tmp_path / "stage1", broken)

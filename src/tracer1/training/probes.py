@@ -72,7 +72,8 @@ def batch_of(
     ``input_ids`` and ``attention_mask`` (B, P + C), prompts padded on the left and completions on the right;
     ``logits_to_keep`` C; what the images became, and how many each row has.
     """
-    prompts = [row_messages(row) for row in rows]
+    text_only = not hasattr(processor, "tokenizer")  # a tokenizer, whose template takes strings
+    prompts: list[Any] = [row["prompt"] if text_only else row_messages(row) for row in rows]
     text = [processor.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts]
     images: dict[str, Any] = {"images": list(pictures)} if any(pictures) else {}
     inputs = processor(text=text, padding=True, padding_side="left", return_tensors="pt", **images)
@@ -103,7 +104,8 @@ class SamplerLogProbs:
     """
 
     def __init__(self, model: Any, n: int, temperature: float) -> None:
-        self.model, self.n, self.temperature = model, n, temperature
+        self.model = model.get_base_model() if hasattr(model, "get_base_model") else model  # below an adapter
+        self.n, self.temperature = n, temperature
         self._before: Tensor | None = None  # (n, vocabulary), of the token that comes next
         self._recorded: list[Tensor] = []  # (n,) each
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from nano_planner import Nano, each
 
 from tracer1.config.loading import load_config
 from tracer1.config.settings import StageSettings
-from tracer1.errors import UsageError
+from tracer1.errors import SetupError, UsageError
 from tracer1.models.qwen3vl import LocalPlanner, load_model, load_processor, suppressed_tokens
 from tracer1.training.checkpoints import newest_intact
 from tracer1.training.stages import training_rows
@@ -431,6 +432,23 @@ def test_a_checkpoint_is_never_half_there(
     resumed = train(tmp_path / "cut", on_step=told.append, **changes)
     assert [row["step"] for row in told] == [2, 3]
     assert [path.name for path in (tmp_path / "cut/trainer/stage1").glob("checkpoint-*")] == ["checkpoint-3"]
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_ends_in_one_line_and_the_run_resumes(
+    train: Callable[..., Any], tmp_path: Path
+) -> None:
+    changes = {"save_every": 1, "steps": 2}
+    whole = train(tmp_path / "whole", **changes)
+    weights = tmp_path / "whole/trainer/stage1/checkpoint-1/model.safetensors"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (weights.stat().st_size // 2, before[1]))  # as on a disk that is full
+    try:
+        with pytest.raises(SetupError, match=r"trainer/stage1/checkpoint-1: the disk is full; free some space and run"):
+            train(tmp_path / "cut", **changes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resumed = train(tmp_path / "cut", **changes)
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
