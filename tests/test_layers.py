@@ -25,6 +25,8 @@ LAYERS = (
     "extensions",
     "files",
     "coordinates",
+    "formats",
+    "keyboard",
     "actions",
     "plan",
     "rewards",
@@ -44,18 +46,8 @@ LAYERS = (
     "recipes",
     "cli",
 )
-CORE = (
-    "types.py",
-    "errors.py",
-    "keys.py",
-    "extensions.py",
-    "coordinates.py",
-    "actions.py",
-    "plan/",
-    "rewards/",
-    "executors/instruction.py",
-)
-PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
+PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
+CORE = ("types.py", "errors.py", "keys.py", "extensions.py", *PURE, "executors/instruction.py")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
 # Who may import a framework, and nobody else. The doctor asks each whether it works.
@@ -85,7 +77,7 @@ ADAPTERS = {
         "training/shared_prefill.py",
         "training/trl/recording.py",
         "training/trl/trainer.py",
-        "checks/preflight.py",
+        "checks/model.py",
     },
     "peft": {"training/trl/session.py"},
     "tokenizers": {"models/tokenizer.py"},
@@ -104,7 +96,7 @@ ADAPTERS = {
         "bench/grpo.py",
         "bench/data.py",
     },
-    "playwright": {"envs/miniwob/browser.py", "checks/doctor.py"},
+    "playwright": {"envs/miniwob/browser.py", "envs/miniwob/input.py", "envs/miniwob/page.py", "checks/doctor.py"},
     "miniwob": {"envs/miniwob/server.py"},
     "rapidocr": {"executors/ocr.py"},
     "openai": {"models/endpoint.py"},

@@ -43,7 +43,10 @@ def disk_errors(path: Path) -> Iterator[None]:
 def _is_full_disk(error: Exception) -> bool:
     """Whether a library that writes by itself met a full disk: safetensors and torch's zip writer say so in words."""
     full = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
-    return any(reason in str(error) for reason in (*full, "PytorchStreamWriter failed", "inline_container.cc", "iostream error"))
+    return any(
+        reason in str(error)
+        for reason in (*full, "PytorchStreamWriter failed", "inline_container.cc", "iostream error")
+    )
 
 
 def publish(out: Path, write: Callable[[Path], None]) -> None:

@@ -14,22 +14,29 @@ from tracer1.training.processes import process_count
 def check_stages(stages: Mapping[str, StageSettings]) -> None:
     """Raise SetupError or UsageError for the first of the stages (by name) that could not run here."""
     for name, settings in stages.items():
-        check_loggers(name, settings)
+        for logger in settings.report_to:
+            check_logger(name, logger)
         check_engine(name, settings)
         check_batch(name, settings, process_count())
 
 
-def check_loggers(stage: str, settings: StageSettings) -> None:
-    """Each logger of ``report_to`` can be imported; SetupError names the first that cannot."""
-    for package in settings.report_to:
-        try:
-            import_module(package)
-        except ImportError as error:
-            broken = f"cannot be imported ({error})" if find_spec(package) else "is not installed"
-            raise SetupError(
-                f"{stage}.report_to: {package} {broken}; pip install 'tracer1[{package}]', or take it out of "
-                f"{stage}.report_to"
-            ) from error
+def check_logger(stage: str, package: str) -> None:
+    """A logger of ``report_to`` can be imported; SetupError where it cannot."""
+    try:
+        import_module(package)
+    except ImportError as error:
+        broken = "is not installed" if _is_missing(package) else f"cannot be imported ({error})"
+        raise SetupError(
+            f"{stage}.report_to: {package} {broken}; pip install 'tracer1[{package}]', or take it out of "
+            f"{stage}.report_to"
+        ) from error
+
+
+def _is_missing(package: str) -> bool:
+    try:
+        return find_spec(package) is None
+    except ValueError:  # an import that Python was told to refuse
+        return True
 
 
 def check_engine(stage: str, settings: StageSettings) -> None:
