@@ -24,7 +24,7 @@ def test_stages_come_in_the_order_of_the_method(run: Path) -> None:
 
 def test_rollouts_are_those_of_the_last_steps(run: Path) -> None:
     steps = {r.step for r in read_run(run).rollouts["stage2"]}
-    assert steps == set(range(80 - LAST_STEPS, 80))
+    assert steps == set(range(81 - LAST_STEPS, 81))
 
 
 def test_a_step_written_twice_counts_once(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tracer1.plan.text import render_plan
 from tracer1.results.schema import GroupSignal, PlanFigures, RolloutRow
 from tracer1.rewards.grounded import score_grounded
 from tracer1.rewards.trajectory import score_trajectory
-from tracer1.training.diagnosis import REASONS, Diagnosis, diagnose, loops, plan_figures, why_zero_variance
+from tracer1.training.diagnosis import REASONS, Diagnosis, diagnose, loops, plan_figures, zero_variance_reason
 from tracer1.types import Action, Plan, Point, Reference, Score, Step
 
 CLICK, TYPE, DONE = (
@@ -27,7 +27,7 @@ def plan(*steps: Step) -> str:
     return render_plan(Plan(steps))
 
 
-def record(completion: str, score: Score, prompt: str = "login/1#0", step: int = 0) -> RolloutRow:
+def record(completion: str, score: Score, prompt: str = "login/1#0", step: int = 1) -> RolloutRow:
     """A line of ``rollouts.jsonl`` as the trainer writes it."""
     return RolloutRow(
         stage="stage1",
@@ -70,24 +70,24 @@ RIGHT, WRONG, SHORT, NOTHING = plan(*REFERENCE), plan(*[Step("", "drag", "drag")
     ],
 )
 def test_each_reason_is_found(reason: str, line: RolloutRow) -> None:
-    assert why_zero_variance([line] * 3) == reason
+    assert zero_variance_reason([line] * 3) == reason
 
 
 def test_a_group_with_a_signal_has_no_reason() -> None:
-    assert why_zero_variance([stage_1(RIGHT), stage_1(SHORT)]) is None
-    assert why_zero_variance([stage_2(RIGHT), stage_2(RIGHT, x=0.9)]) is None
+    assert zero_variance_reason([stage_1(RIGHT), stage_1(SHORT)]) is None
+    assert zero_variance_reason([stage_2(RIGHT), stage_2(RIGHT, x=0.9)]) is None
 
 
 def test_different_plans_of_one_worth_are_alike() -> None:
     """Neither right nor wrong in the same way; the catch-all comes last."""
     partly = [RolloutRow(overall=0.5, accuracy=0.5, terms={"alignment": 1.0}, completion=RIGHT)] * 2
-    assert why_zero_variance(partly) == "alike"
+    assert zero_variance_reason(partly) == "alike"
     assert list(REASONS)[-1] == "alike"
 
 
 def test_a_diagnosis_in_words() -> None:
     groups = [[RIGHT, SHORT]] * 38 + [[WRONG, WRONG]] * 41 + [[RIGHT, RIGHT]] * 14 + [[NOTHING, NOTHING]] * 7
-    rollouts = [stage_1(c, prompt=f"login/{i}#0", step=4) for i, group in enumerate(groups) for c in group]
+    rollouts = [stage_1(c, prompt=f"login/{i}#0", step=5) for i, group in enumerate(groups) for c in group]
     found = diagnose(rollouts)
     assert found.signal == GroupSignal(100, 62, {"wrong_type": 41, "all_right": 14, "no_plan": 7})
     assert str(found).startswith(

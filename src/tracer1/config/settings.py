@@ -125,6 +125,7 @@ class RewardSettings(Settings):
     coverage_penalty: NonNegative = 0.15  # per unmatched step, on either side
     repetition: Literal["absolute", "excess"] = "absolute"  # excess counts only repetitions beyond the reference's own
     radius: NonNegative = RADIUS  # stage 2, where no box is known: normalised Euclidean distance
+    function: str | None = None  # "module:name" of a reward of one's own, for both stages
     answer: str = "exact"  # stage 2, tool use: how answers are compared, by name
 
     @field_validator("answer")

@@ -28,7 +28,7 @@ from tracer1.recipes.train import stage_with_progress
 from tracer1.report.html import build_report
 from tracer1.results.files import read_value, write_json
 from tracer1.results.manifest import claim
-from tracer1.results.run import prepare
+from tracer1.results.run import locked, prepare
 from tracer1.results.schema import AgentResult, ConstantPlan, Estimate, ExecutorResult, Results
 
 T = TypeVar("T")
@@ -55,9 +55,15 @@ class Clock:
 def demo(config: Config, say: Say) -> Results:
     """Run all parts into ``config.output_dir``; returns what ``results.json`` holds."""
     require_all(config)
-    run = prepare(config)
+    with locked(Path(config.output_dir)):
+        return _demo(config, say)
+
+
+def _demo(config: Config, say: Say) -> Results:
     base = folder_source(config.model.path)
-    claim(run / "results.json", replace(live_manifest(base, config, config.evaluation, None), kind="results"))
+    manifest = replace(live_manifest(base, config, config.evaluation, None), kind="results")
+    claim(Path(config.output_dir) / "results.json", manifest)  # before anything in the folder is replaced
+    run = prepare(config)
     clock = Clock(run / "minutes.json")
     say(
         f"The planner starts from {config.model.path}, a nano Qwen3-VL that a supervised warm-up made "

@@ -99,6 +99,7 @@ class MetricsRow:
 
     stage: str = "training"
     step: int = 0
+    loss: float | None = None
     reward: float | None = None
     reward_std: float | None = None
     terms: Mapping[str, float] = field(default_factory=dict)  # means over the step's samples
@@ -118,7 +119,6 @@ class MetricsRow:
     truncated_share: float | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)  # by phase; "step" is the whole
     rss_mb: float | None = None
-    loss: float | None = field(default=None, metadata=OMIT)  # of the supervised warm-up
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,12 +67,12 @@ class Diagnosis:
         """One line: "62 % of 50 groups carry no signal: 41 % all wrong at the action type, ...; first bad sample"."""
         if not self.groups:
             return "no groups yet"
-        said = [
+        parts = [
             f"{count / self.groups:.0%} {REASONS[name][0]}".replace("%", " %") for name, count in self.reasons.items()
         ]
         line = f"{self.zero_variance / self.groups:.0%} of {self.groups} groups carry no signal".replace("%", " %")
-        line += f": {', '.join(said)}" if said else ""
-        return line + (f"; first bad sample: {_told(self.first_bad)}" if self.first_bad is not None else "")
+        line += f": {', '.join(parts)}" if parts else ""
+        return line + (f"; first bad sample: {_sample_text(self.first_bad)}" if self.first_bad is not None else "")
 
 
 def diagnose(rollouts: Iterable[RolloutRow], rollouts_per_prompt: int | None = None) -> Diagnosis:
@@ -85,11 +85,11 @@ def diagnose(rollouts: Iterable[RolloutRow], rollouts_per_prompt: int | None = N
 
 
 def diagnose_groups(groups: Iterable[Sequence[RolloutRow]]) -> Diagnosis:
-    """The same, of groups told apart already."""
+    """The same, of groups that are known already."""
     count, reasons, first = 0, Counter[str](), dict[str, RolloutRow]()
     for group in groups:
         count += 1
-        reason = why_zero_variance(group)
+        reason = zero_variance_reason(group)
         if reason is not None:
             reasons[reason] += 1
             first.setdefault(reason, group[0])
@@ -98,7 +98,7 @@ def diagnose_groups(groups: Iterable[Sequence[RolloutRow]]) -> Diagnosis:
     return Diagnosis(count, ordered, first[worst] if worst is not None else None)
 
 
-def why_zero_variance(group: Sequence[RolloutRow]) -> str | None:
+def zero_variance_reason(group: Sequence[RolloutRow]) -> str | None:
     """The name of the reason why a group's rewards are all equal; None when they are not."""
     scored = [line for line in group if line.overall is not None]
     rewards = [line.overall for line in scored if line.overall is not None]
@@ -117,10 +117,10 @@ def _groups(rollouts: Iterable[RolloutRow], n: int | None) -> Iterator[list[Roll
             yield lines[start : start + (n or len(lines))]
 
 
-def _told(line: RolloutRow) -> str:
+def _sample_text(line: RolloutRow) -> str:
     completion = line.completion
     short = completion if len(completion) <= MOST else completion[:MOST] + "..."
-    where = f"step {(line.step or 0) + 1}, {line.prompt or 'a prompt'}"
+    where = f"step {line.step or '?'}, {line.prompt or 'a prompt'}"
     if line.unscored:
         return f"{where}: {line.unscored}"
     problems = parse_plan(completion).problems
@@ -131,7 +131,7 @@ def _told(line: RolloutRow) -> str:
 
 
 def loops(steps: Sequence[Step]) -> bool:
-    """Whether a plan says one step twice in a row: type, instruction and arguments equal."""
+    """Whether a plan repeats a step at once: type, instruction and arguments equal."""
     same = [(s.action_type, s.instruction, s.arguments) for s in steps]
     return any(a == b for a, b in pairwise(same))
 

@@ -1,4 +1,4 @@
-"""The lines that a training run leaves behind, kept true when it is resumed."""
+"""The lines of ``metrics.jsonl`` and ``rollouts.jsonl`` when training is resumed. Steps are counted from 1."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from tracer1.results.schema import MetricsRow
 logger = logging.getLogger(__name__)
 
 
-def forget_after(path: Path, stage: str, step: int, offset: int) -> None:
-    """Drop this stage's lines that a resumed run will write again, and with a warning what is no JSON: half a line.
+def drop_steps_after(path: Path, stage: str, step: int) -> None:
+    """Drop this stage's lines of later steps, which a resumed run writes again, and half-written lines with a warning.
 
-    A line stays when its ``step`` plus ``offset`` is at most ``step``, the steps that were done: ``offset`` is 0 where
-    lines count steps from 1, and 1 where they count from 0. All other lines stay, byte for byte. The file is replaced
-    at the end or not at all. Raises SetupError when the disk refuses.
+    All other lines stay, byte for byte. The file is replaced at the end or not at all. Raises SetupError when the disk
+    refuses.
     """
     if not path.exists():
         return
     with path.open("rb") as lines:
-        stay = [_stays(line, path, stage, step - offset) for line in lines]
+        stay = [_stays(line, path, stage, step) for line in lines]
     with atomic(path) as out, path.open("rb") as lines:
         out.writelines(line.rstrip(b"\n") + b"\n" for line in compress(lines, stay))
 
@@ -38,6 +37,6 @@ def _stays(line: bytes, path: Path, stage: str, last: int) -> bool:
     return not isinstance(row, dict) or row.get("stage") != stage or "step" not in row or row["step"] <= last
 
 
-def lines_of(path: Path, stage: str) -> list[MetricsRow]:
+def stage_lines(path: Path, stage: str) -> list[MetricsRow]:
     """This stage's lines of ``metrics.jsonl``; none where there is no file."""
     return [row for row in read_lines(path, MetricsRow) if row.stage == stage]
