@@ -239,8 +239,9 @@ def test_an_unknown_bench(run: Callable[..., Result]) -> None:
 
 
 def test_an_unknown_environment(run: Callable[..., Result], tmp_path: Path) -> None:
-    for name in ("atari:pong", "miniwob", "miniwob:"):
-        one_line(run("act", name, "--model", tmp_path), 2, f"no environment '{name}'", "miniwob:login-user")
+    one_line(run("act", "atari:pong", "--model", tmp_path), 2, "no module 'atari'", "by name there are miniwob, toy")
+    for name in ("miniwob", "miniwob:"):
+        one_line(run("act", name, "--model", tmp_path), 2, "miniwob needs a task", "login-user")
 
 
 def test_a_model_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
