@@ -13,7 +13,8 @@ import pytest
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.errors import SetupError
-from tracer1.results.run import PACKAGES, describe_machine, locked, prepare, write_json
+from tracer1.results.files import write_json
+from tracer1.results.run import PACKAGES, describe_machine, locked, prepare
 
 
 def test_a_run_directory_says_what_it_is_made_of(tmp_path: Path) -> None:

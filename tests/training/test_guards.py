@@ -17,6 +17,7 @@ from nano_planner import STAGE, Nano, each
 from tracer1.config.settings import StageSettings
 from tracer1.errors import TrainingError
 from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.results.schema import MetricsRow, PlanFigures
 from tracer1.training import probes
 from tracer1.training.guards import (
     MEMORY_STEPS,
@@ -212,10 +213,10 @@ def test_one_kind_of_warning_is_not_repeated_at_every_step() -> None:
 # ---- drift -----------------------------------------------------------------------------------------------------------
 
 
-def metrics(*figures: tuple[float, float]) -> list[dict[str, Any]]:
+def metrics(*figures: tuple[float, float]) -> list[MetricsRow]:
     """Five steps of each (mean length, share of loops), beside recordings of 4 steps of which 5 % loop."""
-    plans = [{"steps": s, "loops": p, "reference_steps": 4.0, "reference_loops": 0.05} for s, p in figures]
-    return [{"step": i + 1, "plans": plans[i // 5]} for i in range(5 * len(plans))]
+    plans = [PlanFigures(s, p, 4.0, 0.05) for s, p in figures]
+    return [MetricsRow(step=i + 1, plans=plans[i // 5]) for i in range(5 * len(plans))]
 
 
 def test_plans_that_come_to_loop_are_told() -> None:
@@ -240,9 +241,9 @@ def test_plans_that_drift_in_length_are_told() -> None:
 
 
 def test_steps_without_plans_are_no_drift() -> None:
-    nothing = {"steps": None, "loops": None, "reference_steps": 4.0, "reference_loops": 0.0}
-    assert plan_drift_warning("stage1", [{"step": i, "plans": nothing} for i in range(10)]) is None
-    assert plan_drift_warning("stage1", [{"step": i} for i in range(10)]) is None
+    nothing = PlanFigures(None, None, 4.0, 0.0)
+    assert plan_drift_warning("stage1", [MetricsRow(step=i, plans=nothing) for i in range(10)]) is None
+    assert plan_drift_warning("stage1", [MetricsRow(step=i) for i in range(10)]) is None
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------

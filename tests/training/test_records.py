@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tracer1.training.records import append, drop_steps_after
+from tracer1.results.files import append
+from tracer1.training.records import drop_steps_after
 
 
 def test_lines_that_will_be_written_again_are_dropped(tmp_path: Path) -> None:

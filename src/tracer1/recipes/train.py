@@ -6,17 +6,21 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 from tracer1.checks.requirements import require_all
 from tracer1.config.settings import Config, StageSettings
 from tracer1.data.recordings import missing_data
 from tracer1.errors import UsageError
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
+from tracer1.evaluation.run import constant_plan
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.progress import progress
 from tracer1.recipes.prepare_data import data_plan, ensure_data, ensure_episodes
+from tracer1.results.files import write_json
+from tracer1.results.reading import CONSTANT_PLAN
 from tracer1.results.run import locked, prepare
+from tracer1.results.schema import MetricsRow
 from tracer1.training.base import train_base
 from tracer1.training.processes import first_does, process_count
 from tracer1.training.scoring import make_scorer
@@ -24,7 +28,6 @@ from tracer1.training.stages import train_stage, training_rows
 from tracer1.training.trl.session import make_trainer
 
 logger = logging.getLogger(__name__)
-Row = dict[str, Any]
 Say = Callable[[str], None]
 Stage = Literal["warmup", "1", "2", "both"]
 
@@ -98,14 +101,21 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
     settings: StageSettings = getattr(config, name)
     with progress(f"train {name}") as tick:
 
-        def on_step(row: Row) -> None:
-            figures = {"reward": row["reward"], "no signal": row["zero_variance_groups"], "KL": row["kl"]}
+        def on_step(row: MetricsRow) -> None:
+            figures = {"reward": row.reward, "no signal": row.zero_variance_groups, "KL": row.kl}
             note = ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if v is not None)
-            tick(row["step"], settings.steps, f"{note}, {row['rss_mb']:.0f} MB")
+            tick(row.step, settings.steps, f"{note}, {row.rss_mb or 0.0:.0f} MB")
 
         if name == "stage1" and not first_does((run / "checkpoints" / name).exists):
-            first_does(lambda: forget_stage_1(run))
+            first_does(lambda: _begin_stage_1(config, run))
         return train_stage(config, run, name, on_step)
+
+
+def _begin_stage_1(config: Config, run: Path) -> None:
+    """Forget what an earlier stage 1 was measured at, and score the best constant plan on the training windows."""
+    forget_stage_1(run)
+    # The report draws it beside stage 1's reward, which is a plan reward too.
+    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train))
 
 
 def base_with_progress(config: Config, run: Path) -> Path:

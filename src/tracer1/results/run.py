@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
-import math
 import os
 import platform
 import subprocess
@@ -18,6 +16,7 @@ from tracer1.config.loading import dump_config
 from tracer1.config.settings import Config
 from tracer1.errors import SetupError
 from tracer1.files import naming, write_atomic
+from tracer1.results.files import write_json
 
 PACKAGES = ("tracer1", "torch", "transformers", "trl", "datasets", "accelerate", "playwright", "miniwob", "rapidocr")
 
@@ -60,19 +59,6 @@ def locked(run: Path) -> Iterator[None]:
         handle.write(f"{os.getpid()}\n")
         handle.flush()
         yield
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all; a number that is none (the mean of nothing) becomes null."""
-    write_atomic(path, (json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def describe_machine() -> dict[str, Any]:

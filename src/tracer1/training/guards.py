@@ -9,7 +9,7 @@ import logging
 import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,11 +17,11 @@ from typing import Any, Self
 
 import psutil
 
+from tracer1.results.schema import MetricsRow, SamplerMismatch
 from tracer1.training.scoring import Scorer
 from tracer1.types import Score
 
 logger = logging.getLogger(__name__)
-Metrics = Mapping[str, Any]  # a line of metrics.jsonl
 Warn = Callable[[str], None]
 
 CANARY_ROWS = 4
@@ -81,8 +81,10 @@ class Mismatch:
     def fine(self) -> bool:
         return self.mean <= MISMATCH_MEAN and self.max <= MISMATCH_MAX
 
-    def to_json(self) -> dict[str, Any]:
-        return {"mean": self.mean, "max": self.max, "tokens": self.tokens, "verdict": "fine" if self.fine else "off"}
+    @property
+    def row(self) -> SamplerMismatch:
+        """The figures for ``metrics.jsonl``."""
+        return SamplerMismatch(self.mean, self.max, self.tokens, "fine" if self.fine else "off")
 
     def warning(self, where: str) -> str | None:
         """The warning when they differ too much; None when they do not."""
@@ -110,7 +112,7 @@ def mismatch_of(sampler: Sequence[Sequence[float | None]], trainer: Sequence[Seq
 # ---- plans drift from the recordings ---------------------------------------------------------------------------------
 
 
-def plan_drift_warning(stage: str, rows: Sequence[Metrics]) -> str | None:
+def plan_drift_warning(stage: str, rows: Sequence[MetricsRow]) -> str | None:
     """The warning when plans game the reward: the last LATELY steps against the recordings and the first LATELY.
 
     - loops: the share of plans that repeat a step at once is LOOPS above that of the recordings and of the start;
@@ -126,7 +128,7 @@ def plan_drift_warning(stage: str, rows: Sequence[Metrics]) -> str | None:
     remedy = f"read rollouts.jsonl; raise {stage}.beta or lower {stage}.lr"
     if now["loops"] > max(now["reference_loops"], start["loops"]) + LOOPS:
         return (
-            f"plans loop, {stage} steps {rows[-LATELY]['step']} to {rows[-1]['step']}: {_percent(now['loops'])} repeat "
+            f"plans loop, {stage} steps {rows[-LATELY].step} to {rows[-1].step}: {_percent(now['loops'])} repeat "
             f"a step at once (recordings {_percent(now['reference_loops'])}, at the start "
             f"{_percent(start['loops'])}): the reward is gamed or the policy collapses; raise reward.lambda_rep; "
             f"{remedy}"
@@ -134,17 +136,17 @@ def plan_drift_warning(stage: str, rows: Sequence[Metrics]) -> str | None:
     ratio, change = now["steps"] / now["reference_steps"], now["steps"] / start["steps"]
     if (ratio > 1.5 and change > 1.25) or (ratio < 0.5 and change < 0.8):
         return (
-            f"plans grow too {'long' if ratio > 1 else 'short'}, {stage} steps {rows[-LATELY]['step']} to "
-            f"{rows[-1]['step']}: {now['steps']:.1f} steps on average (recordings {now['reference_steps']:.1f}, at the "
+            f"plans grow too {'long' if ratio > 1 else 'short'}, {stage} steps {rows[-LATELY].step} to "
+            f"{rows[-1].step}: {now['steps']:.1f} steps on average (recordings {now['reference_steps']:.1f}, at the "
             f"start {start['steps']:.1f}): the reward is gamed; {remedy}, and look at reward.coverage_penalty"
         )
     return None
 
 
-def _plans(rows: Sequence[Metrics]) -> dict[str, float] | None:
-    found = [row.get("plans") or {} for row in rows]
+def _plans(rows: Sequence[MetricsRow]) -> dict[str, float] | None:
+    found = [row.plans for row in rows if row.plans is not None]
     names = ("steps", "loops", "reference_steps", "reference_loops")
-    values = {name: [plans[name] for plans in found if plans.get(name) is not None] for name in names}
+    values = {name: [v for plans in found if (v := getattr(plans, name)) is not None] for name in names}
     return {name: statistics.fmean(v) for name, v in values.items()} if all(values.values()) else None
 
 

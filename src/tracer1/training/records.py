@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Iterable, Mapping
 from itertools import compress
 from pathlib import Path
-from typing import Any
 
-from tracer1.files import atomic, naming
+from tracer1.files import atomic
+from tracer1.results.files import read_lines
+from tracer1.results.schema import MetricsRow
 
 logger = logging.getLogger(__name__)
-
-
-def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add one line a row, and wait until the disk has them: no checkpoint may outlive the lines before it.
-
-    Raises SetupError when the disk refuses.
-    """
-    with naming(path), path.open("a", encoding="utf-8") as out:
-        out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        out.flush()
-        os.fsync(out.fileno())
 
 
 def drop_steps_after(path: Path, stage: str, step: int) -> None:
@@ -49,9 +37,6 @@ def _stays(line: bytes, path: Path, stage: str, last: int) -> bool:
     return not isinstance(row, dict) or row.get("stage") != stage or "step" not in row or row["step"] <= last
 
 
-def stage_lines(path: Path, stage: str) -> list[dict[str, Any]]:
-    """This stage's lines; none where there is no file."""
-    if not path.exists():
-        return []
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return [row for row in rows if row.get("stage") == stage]
+def stage_lines(path: Path, stage: str) -> list[MetricsRow]:
+    """This stage's lines of ``metrics.jsonl``; none where there is no file."""
+    return [row for row in read_lines(path, MetricsRow) if row.stage == stage]

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset
 
@@ -17,13 +16,13 @@ from tracer1.errors import SetupError
 from tracer1.files import write_atomic
 from tracer1.models.nano import save_planner
 from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.results.schema import MetricsRow
 from tracer1.training.checkpoints import publish
 from tracer1.training.processes import first_does
 from tracer1.training.scoring import make_scorer
 from tracer1.training.trl.session import train_grpo
 
-Row = dict[str, Any]
-OnStep = Callable[[Row], None]  # called with the step's figures
+OnStep = Callable[[MetricsRow], None]  # receives the step's figures
 
 
 def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:

@@ -172,7 +172,7 @@ def run_warmup(
                 "seconds": time.monotonic() - started,
             }
             on_step(row)
-            metrics.write(json.dumps({"stage": "warmup", **row}) + "\n")
+            metrics.write(json.dumps({"stage": "warmup", **row, "seconds": {"step": row["seconds"]}}) + "\n")
             metrics.flush()
             if (step + 1) % settings.save_every == 0:
                 _save(state_file, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})

@@ -17,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tracer1.config.settings import StageSettings
 from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.results.schema import MetricsRow
 from tracer1.training.stages import training_rows
 from tracer1.training.trl.session import make_trainer, train_grpo
 from tracer1.types import Score
@@ -91,8 +92,8 @@ def test_both_stages_train_the_adapter_alone(
 
 
 def test_a_stopped_adapter_goes_on_as_if_it_had_not_been(nano: Nano, rows: Dataset, tmp_path: Path) -> None:
-    def stop(row: dict[str, Any]) -> None:
-        if row["step"] == 2:
+    def stop(row: MetricsRow) -> None:
+        if row.step == 2:
             raise StopError
 
     whole, processor = lora(nano), load_processor(nano.folder)

@@ -18,6 +18,8 @@ from tracer1.config.loading import load_config
 from tracer1.config.settings import StageSettings
 from tracer1.errors import SetupError, UsageError
 from tracer1.models.qwen3vl import LocalPlanner, load_model, load_processor, suppressed_tokens
+from tracer1.results.json_records import to_json
+from tracer1.results.schema import MetricsRow
 from tracer1.training.checkpoints import newest_intact
 from tracer1.training.stages import training_rows
 from tracer1.training.trl.arguments import grpo_config, updates_per_step
@@ -151,7 +153,7 @@ def test_two_steps_leave_metrics_and_rollouts(
     model = train(tmp_path, on_step=told.append, precision=precision, gradient_checkpointing=precision == "bf16")
     metrics, rollouts = lines(tmp_path / "metrics.jsonl"), lines(tmp_path / "rollouts.jsonl")
     assert [(row["stage"], row["step"]) for row in metrics] == [("stage1", 1), ("stage1", 2)]
-    assert told == metrics
+    assert [to_json(row) for row in told] == metrics
     for step, row in enumerate(metrics, start=1):
         mine = [line for line in rollouts if line["step"] == step]
         assert len(mine) == 12
@@ -313,9 +315,9 @@ def test_special_tokens_are_never_sampled(nano: Nano, rows: Dataset, tmp_path: P
 # ---- resuming --------------------------------------------------------------------------------------------------------
 
 
-def stop_at(step: int) -> Callable[[dict[str, Any]], None]:
-    def on_step(row: dict[str, Any]) -> None:
-        if row["step"] == step:
+def stop_at(step: int) -> Callable[[MetricsRow], None]:
+    def on_step(row: MetricsRow) -> None:
+        if row.step == step:
             raise StopError
 
     return on_step
@@ -430,7 +432,7 @@ def test_a_checkpoint_is_never_half_there(
     assert newest_intact(tmp_path / "cut/trainer/stage1") == tmp_path / "cut/trainer/stage1/checkpoint-1"
     told: list[Any] = []
     resumed = train(tmp_path / "cut", on_step=told.append, **changes)
-    assert [row["step"] for row in told] == [2, 3]
+    assert [row.step for row in told] == [2, 3]
     assert [path.name for path in (tmp_path / "cut/trainer/stage1").glob("checkpoint-*")] == ["checkpoint-3"]
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 

@@ -20,10 +20,12 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from tracer1.plan.text import parse_plan
+from tracer1.results.files import append
+from tracer1.results.schema import MetricsRow, PlanFigures, RolloutRow
 from tracer1.training import guards
 from tracer1.training.diagnosis import diagnose, plan_figures
 from tracer1.training.processes import is_first_process
-from tracer1.training.records import append, stage_lines
+from tracer1.training.records import stage_lines
 from tracer1.training.scoring import recorded, text_of
 from tracer1.types import Score
 
@@ -34,8 +36,8 @@ Row = dict[str, Any]
 class StepRecord:
     """What is known of the step that is under way, over all processes but for the times."""
 
-    rollouts: list[Row] = field(default_factory=list)  # its lines of rollouts.jsonl
-    plans: Row = field(default_factory=dict)  # figures of the plans beside those of the recordings
+    rollouts: list[RolloutRow] = field(default_factory=list)  # its lines of rollouts.jsonl
+    plans: PlanFigures | None = None  # figures of the plans beside those of the recordings
     zero_variance_groups: int = 0  # before any was replaced
     resampled_groups: int = 0
     mismatch: guards.Mismatch | None = None  # where it was measured
@@ -49,30 +51,30 @@ def rollout_lines(
     completions: Sequence[Any],
     scores: Sequence[Score],
     advantages: Sequence[float],
-) -> list[Row]:
+) -> list[RolloutRow]:
     """The lines of ``rollouts.jsonl`` of one process, in order."""
     return [
-        {
-            "stage": stage,
-            "step": step,
-            "prompt": f"{row['episode_id']}#{row['step']}",
-            "completion": text_of(completion),
-            "overall": score.overall,
-            "format": score.format,
-            "accuracy": score.accuracy,
-            "terms": dict(score.terms),
-            "unscored": score.unscored,
-            "advantage": advantage,
-        }
+        RolloutRow(
+            stage=stage,
+            step=step,
+            prompt=f"{row['episode_id']}#{row['step']}",
+            completion=text_of(completion),
+            overall=score.overall,
+            format=score.format,
+            accuracy=score.accuracy,
+            terms=dict(score.terms),
+            unscored=score.unscored,
+            advantage=advantage,
+        )
         for row, completion, score, advantage in zip(rows, completions, scores, advantages, strict=True)
     ]
 
 
-def write_rollouts(record: StepRecord, file: Path, lines: list[Row], rows: Sequence[Row]) -> None:
+def write_rollouts(record: StepRecord, file: Path, lines: list[RolloutRow], rows: Sequence[Row]) -> None:
     """Gather the lines of all processes in the order of the global batch; the first process writes them."""
     record.rollouts = gather_object(lines)
     references = gather_object([recorded(row).steps for row in rows])
-    record.plans = plan_figures([parse_plan(line["completion"]).plan for line in record.rollouts], references)
+    record.plans = plan_figures([parse_plan(line.completion).plan for line in record.rollouts], references)
     if is_first_process():
         append(file, record.rollouts)
 
@@ -88,14 +90,14 @@ class MetricsCallback(TrainerCallback):  # type: ignore[misc]
         group_size: int,
         record: StepRecord,
         watchdog: guards.Watchdog,
-        on_step: Callable[[Row], None],
+        on_step: Callable[[MetricsRow], None],
     ) -> None:
         self.metrics, self.stage, self.updates, self.group_size = metrics, stage, updates, group_size
         self.record, self.watchdog, self.on_step = record, watchdog, on_step
         self.warn = guards.RateLimitedWarnings()
-        self.lines: list[Row] = []  # of this stage, those before a resume too
+        self.lines: list[MetricsRow] = []  # of this stage, those before a resume too
         self.rss: list[float] = []  # MB, of this process
-        self.recent: deque[list[Row]] = deque(maxlen=guards.LATELY)  # rollouts of the last steps
+        self.recent: deque[list[RolloutRow]] = deque(maxlen=guards.LATELY)  # rollouts of the last steps
         self.process = psutil.Process()
         self.began = time.perf_counter()
         self.logs: list[Row] = []  # of the updates of this step
@@ -124,38 +126,38 @@ class MetricsCallback(TrainerCallback):  # type: ignore[misc]
         self._warn(line, state.max_steps // self.updates)
         self.on_step(line)
 
-    def _line(self, step: int) -> Row:
+    def _line(self, step: int) -> MetricsRow:
         logs, record = _means(self.logs), self.record
-        return {
-            "stage": self.stage,
-            "step": step,
-            "loss": logs.get("loss"),
-            "reward": logs.get("reward"),
-            "reward_std": logs.get("reward_std"),
-            "terms": _mean_terms([line["terms"] for line in record.rollouts]),
-            "unscored": sum(line["overall"] is None for line in record.rollouts),
-            "zero_variance_groups": logs.get("frac_reward_zero_std"),
-            "zero_variance_first": record.zero_variance_groups,
-            "resampled_groups": record.resampled_groups,
-            "signal": diagnose(record.rollouts, self.group_size).to_json(),
-            "plans": record.plans,
-            "mismatch": None if record.mismatch is None else record.mismatch.to_json(),
-            "kl": logs.get("kl"),
-            "entropy": logs.get("entropy"),
-            "clip_share": logs.get("clip_ratio/region_mean"),
-            "grad_norm": logs.get("grad_norm"),
-            "learning_rate": logs.get("learning_rate"),
-            "completion_tokens": logs.get("completions/mean_length"),
-            "truncated_share": logs.get("completions/clipped_ratio"),
-            "seconds": {**record.seconds, "step": time.perf_counter() - self.began},
-            "rss_mb": self.process.memory_info().rss / 2**20,
-        }
+        return MetricsRow(
+            stage=self.stage,
+            step=step,
+            loss=logs.get("loss"),
+            reward=logs.get("reward"),
+            reward_std=logs.get("reward_std"),
+            terms=_mean_terms([line.terms for line in record.rollouts]),
+            unscored=sum(line.overall is None for line in record.rollouts),
+            zero_variance_groups=logs.get("frac_reward_zero_std"),
+            zero_variance_first=record.zero_variance_groups,
+            resampled_groups=record.resampled_groups,
+            signal=diagnose(record.rollouts, self.group_size).signal,
+            plans=record.plans,
+            mismatch=None if record.mismatch is None else record.mismatch.row,
+            kl=logs.get("kl"),
+            entropy=logs.get("entropy"),
+            clip_share=logs.get("clip_ratio/region_mean"),
+            grad_norm=logs.get("grad_norm"),
+            learning_rate=logs.get("learning_rate"),
+            completion_tokens=logs.get("completions/mean_length"),
+            truncated_share=logs.get("completions/clipped_ratio"),
+            seconds={**record.seconds, "step": time.perf_counter() - self.began},
+            rss_mb=self.process.memory_info().rss / 2**20,
+        )
 
-    def _warn(self, line: Row, steps: int) -> None:
+    def _warn(self, line: MetricsRow, steps: int) -> None:
         """What the guards find after a step, of ``steps`` in all."""
-        step, mismatch = line["step"], self.record.mismatch
+        step, mismatch = line.step, self.record.mismatch
         self.lines.append(line)
-        self.rss.append(line["rss_mb"])
+        self.rss.append(line.rss_mb or 0.0)
         self.recent.append(self.record.rollouts)
         found = diagnose([line for lines in self.recent for line in lines], self.group_size)
         self.warn("signal", step, f"{self.stage}: {found}" if 2 * found.zero_variance > found.groups else None)

@@ -12,6 +12,7 @@ from datasets import Dataset
 
 from tracer1.config.settings import StageSettings
 from tracer1.models.qwen3vl import suppressed_tokens
+from tracer1.results.schema import MetricsRow
 from tracer1.training.checkpoints import newest_intact
 from tracer1.training.processes import first_does
 from tracer1.training.records import drop_steps_after
@@ -20,7 +21,6 @@ from tracer1.training.scoring import Scorer
 from tracer1.training.trl.arguments import grpo_config, updates_per_step
 from tracer1.training.trl.trainer import SIGNAL, PlanTrainer, Stage
 
-Row = dict[str, Any]
 REFERENCE = "ref"  # TRL's copy of the adapter that a stage starts from, against which the KL is measured
 
 
@@ -34,7 +34,7 @@ def train_grpo(
     run: Path,
     stage: str,
     seed: int,
-    on_step: Callable[[Row], None] = lambda _: None,
+    on_step: Callable[[MetricsRow], None] = lambda _: None,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Train ``model`` in place for one stage, from the newest whole checkpoint under ``run/trainer/<stage>`` on.
@@ -65,7 +65,7 @@ def make_trainer(
     run: Path,
     stage: str,
     seed: int,
-    on_step: Callable[[Row], None] = lambda _: None,
+    on_step: Callable[[MetricsRow], None] = lambda _: None,
     extra: Mapping[str, Any] | None = None,
 ) -> PlanTrainer:
     """Everything up to the first step."""

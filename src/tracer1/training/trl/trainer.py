@@ -33,6 +33,7 @@ from trl.trainer.utils import (
 
 from tracer1.config.settings import StageSettings
 from tracer1.errors import TrainingError
+from tracer1.results.schema import MetricsRow
 from tracer1.training import guards, probes, shared_prompt
 from tracer1.training.checkpoints import disk_errors, rotate, seal
 from tracer1.training.scoring import RewardFunction, Scorer
@@ -57,7 +58,7 @@ class Stage:
     settings: StageSettings
     scorer: Scorer
     run: Path
-    on_step: Callable[[Row], None]  # called with each line of metrics
+    on_step: Callable[[MetricsRow], None]  # called with each line of metrics
 
 
 class EpochSampler(RepeatSampler):  # type: ignore[misc]
