@@ -1,4 +1,4 @@
-"""BrowserGym's accessibility tree as text: what an element's id stands for, and which names are on the page.
+"""BrowserGym's accessibility tree as text: its elements by id, their names, and a block of it that a prompt can hold.
 
 RootWebArea 'Shop', focused
         [12] link 'Returns', clickable
@@ -11,10 +11,14 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+
+from tracer1.data.conversion.wording import one_line
 
 NAME = 80  # characters of a name in an instruction
+MARK = 60  # characters kept for the lines that say what was left out
 
-ROLES = {  # in a plain word; others keep theirs
+ROLES = {  # in the words of executors/instruction.py; others keep their own
     "textbox": "field",
     "searchbox": "field",
     "combobox": "field",
@@ -39,7 +43,7 @@ class Node:
 
     role: str
     name: str
-    alone: bool  # no other has its role and name
+    unique: bool  # no other element has its role and name
 
 
 def find(tree: str, element: str) -> Node | None:
@@ -49,22 +53,53 @@ def find(tree: str, element: str) -> Node | None:
     while place >= 0:
         start = tree.rfind("\n", 0, place) + 1
         if not tree[start:place].strip(" \t") and (match := _NODE.match(tree, start)):
-            said = f"] {match['role']} {match['name']}"
-            once = tree.find(said)
-            return Node(match["role"], _unquoted(match["name"]), once < 0 or tree.find(said, once + 1) < 0)
+            same = f"] {match['role']} {match['name']}"
+            once = tree.find(same)
+            return Node(match["role"], _unquoted(match["name"]), once < 0 or tree.find(same, once + 1) < 0)
         place = tree.find(mark, place + 1)
     return None
 
 
 def target(tree: str, element: str) -> str:
-    """What the id stands for in words: "the 'Returns' link", with the id where that is not enough."""
+    """An element in words, "the 'Returns' link", with its id where these are not unique."""
     node = find(tree, element)
     if node is None:
         return f"the element [{element}]"
-    role = ROLES.get(node.role, node.role)
-    if not node.name or len(node.name) > NAME:
+    role, name = ROLES.get(node.role, node.role), one_line(node.name, NAME + 1)
+    if not name or len(node.name) > NAME:
         return f"the {role} [{element}]"
-    return f"the '{node.name}' {role}" + ("" if node.alone else f" [{element}]")
+    return f"the '{name}' {role}" + ("" if node.unique else f" [{element}]")
+
+
+def cut(tree: str, element: str, limit: int) -> tuple[str, str]:
+    """(the tree cut to ``limit`` characters, which of its lines these are or "" if it is whole); no limit if 0.
+
+    The lines after the first are split into blocks of whole lines. What stays is the first line, which is the page, and
+    the block with the element's line, or the first block; a line in brackets tells how many lines are left out.
+    """
+    if not 0 < limit < len(tree):
+        return tree, ""
+    root, *lines = tree.splitlines()
+    room = max(1, limit - len(root) - 2 * MARK)
+    blocks = _blocks(lines, room)
+    mark = f"[{element}] "
+    number = next((i for i, line in enumerate(lines) if element and line.lstrip().startswith(mark)), 0)
+    start, stop = next(block for block in blocks if number < block[1])
+    above = [f"[{start} lines before]"] if start else []
+    below = [f"[{len(lines) - stop} lines after]"] if stop < len(lines) else []
+    shown = [line[:room] for line in lines[start:stop]]
+    return "\n".join([root[:limit], *above, *shown, *below]), f"{start + 1}-{stop} of {len(lines)}"
+
+
+def _blocks(lines: list[str], room: int) -> list[tuple[int, int]]:
+    """(from, to) of blocks of lines, each of at most ``room`` characters or one line."""
+    starts, size = [0], 0
+    for i, line in enumerate(lines):
+        if size and size + len(line) + 1 > room:
+            starts.append(i)
+            size = 0
+        size += len(line) + 1
+    return list(pairwise([*starts, max(1, len(lines))]))
 
 
 def title(tree: str) -> str:
@@ -75,7 +110,7 @@ def title(tree: str) -> str:
 
 
 def names(tree: str) -> Iterator[str]:
-    """The names of the elements that have an id, in the tree's order."""
+    """The names of the elements that have an id, in the order of the tree."""
     return (_unquoted(match["name"]) for match in _NAMED.finditer(tree))
 
 
