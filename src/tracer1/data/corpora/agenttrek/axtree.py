@@ -11,7 +11,6 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from tracer1.data.conversion.wording import one_line
 
@@ -48,16 +47,13 @@ class Node:
 
 def find(tree: str, element: str) -> Node | None:
     """The element of the id ``element``, or None."""
-    mark = f"[{element}] "
-    place = tree.find(mark)
-    while place >= 0:
-        start = tree.rfind("\n", 0, place) + 1
-        if not tree[start:place].strip(" \t") and (match := _NODE.match(tree, start)):
-            same = f"] {match['role']} {match['name']}"
-            once = tree.find(same)
-            return Node(match["role"], _unquoted(match["name"]), once < 0 or tree.find(same, once + 1) < 0)
-        place = tree.find(mark, place + 1)
-    return None
+    start = _line_of(tree, element)
+    match = _NODE.match(tree, start) if start >= 0 else None
+    if match is None:
+        return None
+    same = f"] {match['role']} {match['name']}"
+    once = tree.find(same)
+    return Node(match["role"], _unquoted(match["name"]), once < 0 or tree.find(same, once + 1) < 0)
 
 
 def target(tree: str, element: str) -> str:
@@ -79,27 +75,41 @@ def cut(tree: str, element: str, limit: int) -> tuple[str, str]:
     """
     if not 0 < limit < len(tree):
         return tree, ""
-    root, *lines = tree.splitlines()
+    root, _, body = tree.partition("\n")
     room = max(1, limit - len(root) - 2 * MARK)
-    blocks = _blocks(lines, room)
+    start, stop = _block(body, max(0, _line_of(body, element)), room)
+    first, last, lines = (body.count("\n", 0, at) for at in (start, stop, len(body)))
+    above = [f"[{first} lines before]"] if first else []
+    below = [f"[{lines - last} lines after]"] if last < lines else []
+    return "\n".join([root[:limit], *above, body[start : start + min(room, stop - start)], *below]), (
+        f"{first + 1}-{last + 1} of {lines + 1}"
+    )
+
+
+def _block(body: str, place: int, room: int) -> tuple[int, int]:
+    """(from, to) of the block of lines that holds ``place``; a block has at most ``room`` characters, or one line."""
+    start = 0
+    while True:
+        stop = len(body)
+        if stop - start > room:
+            stop = body.rfind("\n", start, start + room + 1)
+            stop = stop if stop > start else body.find("\n", start + room)
+            stop = stop if stop > start else len(body)
+        if place < stop or stop == len(body):
+            return start, stop
+        start = stop + 1
+
+
+def _line_of(tree: str, element: str) -> int:
+    """Where the line of the element begins; -1 if there is none."""
     mark = f"[{element}] "
-    number = next((i for i, line in enumerate(lines) if element and line.lstrip().startswith(mark)), 0)
-    start, stop = next(block for block in blocks if number < block[1])
-    above = [f"[{start} lines before]"] if start else []
-    below = [f"[{len(lines) - stop} lines after]"] if stop < len(lines) else []
-    shown = [line[:room] for line in lines[start:stop]]
-    return "\n".join([root[:limit], *above, *shown, *below]), f"{start + 1}-{stop} of {len(lines)}"
-
-
-def _blocks(lines: list[str], room: int) -> list[tuple[int, int]]:
-    """(from, to) of blocks of lines, each of at most ``room`` characters or one line."""
-    starts, size = [0], 0
-    for i, line in enumerate(lines):
-        if size and size + len(line) + 1 > room:
-            starts.append(i)
-            size = 0
-        size += len(line) + 1
-    return list(pairwise([*starts, max(1, len(lines))]))
+    place = tree.find(mark)
+    while place >= 0:
+        start = tree.rfind("\n", 0, place) + 1
+        if not tree[start:place].strip(" \t"):
+            return start
+        place = tree.find(mark, place + 1)
+    return -1
 
 
 def title(tree: str) -> str:

@@ -13,7 +13,6 @@ _GOAL, _OBSERVATION, _TREE = "## Goal:", "# Observation of current step:", "## A
 _HISTORY, _ACTIONS = "# History of interaction with the task:", "# Action space:"
 _PAST_STEP = re.compile(r"^## step \d+", re.MULTILINE)
 _PAST_ACTION = re.compile(r"^### Action:[ \t]*\n(.*?)(?=^#{2,3} |\Z)|^<action>(.*?)</action>", re.MULTILINE | re.DOTALL)
-_SECTION = re.compile(r"^## ", re.MULTILINE)
 _ERROR = re.compile(r"^## Error from previous action:[ \t]*\n?(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _NOTES = re.compile(r"(?:[ \t]*(?:Note:[^\n]*)?\n)*")
 
@@ -62,11 +61,11 @@ def _turn(prompt: str, reply: str, where: str) -> Turn:
         missing = _GOAL if not goal else _TREE if found else _OBSERVATION
         raise UnusableRecord(Note("damaged", f"no '{missing}'", f"{where}: messages: user", wording.one_line(prompt)))
     tree = tree[match.end() :] if (match := _NOTES.match(tree)) else tree
-    end = match.start() if (match := _SECTION.search(tree)) else len(tree)
-    after = tree[end:].rstrip()
+    tree, section, after = tree.partition("\n## ")  # a line of the tree begins with a tab or a word
+    after = f"{section[1:]}{after}".rstrip()
     history = _past_actions(_partition(rest, _ACTIONS)[0])
     action = tagged(reply.rpartition("</think>")[2], "action")
-    return Turn(where, goal, history, before.strip(), tree[:end].rstrip(), after, _error(after), reply, action)
+    return Turn(where, goal, history, before.strip(), tree.rstrip(), after, _error(after), reply, action)
 
 
 def _error(after: str) -> str:
