@@ -81,9 +81,8 @@ def cut(tree: str, element: str, limit: int) -> tuple[str, str]:
     first, last, lines = (body.count("\n", 0, at) for at in (start, stop, len(body)))
     above = [f"[{first} lines before]"] if first else []
     below = [f"[{lines - last} lines after]"] if last < lines else []
-    return "\n".join([root[:limit], *above, body[start : start + min(room, stop - start)], *below]), (
-        f"{first + 1}-{last + 1} of {lines + 1}"
-    )
+    shown = body[start : start + min(room, stop - start)]
+    return "\n".join([root[:limit], *above, shown, *below]), f"{first + 1}-{last + 1} of {lines + 1}"
 
 
 def _block(body: str, place: int, room: int) -> tuple[int, int]:
