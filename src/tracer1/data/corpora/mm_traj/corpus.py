@@ -135,17 +135,17 @@ def _conversation(data: Any, where: str) -> tuple[str, list[_Turn], list[Note]]:
     for i, turn in enumerate(read_field(data, "conversations", list, where)):
         at = f"{where}: conversations[{i}]"
         role, text = (("role", "content"), ("from", "value"))[isinstance(turn, Mapping) and "from" in turn]
-        who, said = read_field(turn, role, str, at), read_field(turn, text, str, at)
+        who, content = read_field(turn, role, str, at), read_field(turn, text, str, at)
         who = _ROLES.get(who, who)
-        output = read_output(said) if who == "user" else None
+        output = read_output(content) if who == "user" else None
         if who == "assistant" and task is not None:
-            turns.append(_Turn(at, said, None))
+            turns.append(_Turn(at, content, None))
         elif who == "user" and task is None:
-            task = said
+            task = content
         elif output is not None and turns and turns[-1].output is None:
             turns[-1] = replace(turns[-1], output=output)
         elif who != "system":
-            notes.append(Note("dropped", "turn that is neither step nor output", at, wording.one_line(said)))
+            notes.append(Note("dropped", "turn that is neither step nor output", at, wording.one_line(content)))
     return task or "", turns, notes
 
 
@@ -174,8 +174,8 @@ def _steps(turns: Sequence[_Turn], answer: str | None, first: str | None, notes:
             continue
         thought = read_thought(turn.reply)
         labels |= {"error": True} if failed else {}
-        said = instruction(thought) or wording.instruction(action)
-        steps.append(_step(known, action, said, output, thought or None, labels))
+        words = instruction(thought) or wording.instruction(action)
+        steps.append(_step(known, action, words, output, thought or None, labels))
         known = _known(output, failed) if output is not None and first is not None else known
     return steps
 
@@ -185,8 +185,8 @@ def _action(code: str, answer: str | None) -> tuple[Action, dict[str, str | floa
     call = read_call(code)
     labels: dict[str, str | float | bool] = {"calls": call.calls} if call.calls > 1 else {}
     if call.tool != FINAL:
-        kept = {} if call.code is None else {"code": call.code}
-        return Action(call.tool, arguments={**call.arguments, **kept}), labels
+        rest = {} if call.code is None else {"code": call.code}
+        return Action(call.tool, arguments={**call.arguments, **rest}), labels
     content = _answer(call.arguments.get("answer"))
     if call.answer is not None:  # not a literal; its value was recorded
         content = answer if answer is not None else ast.get_source_segment(code, call.answer)
@@ -196,13 +196,13 @@ def _action(code: str, answer: str | None) -> tuple[Action, dict[str, str | floa
 def _step(
     known: str,
     action: Action,
-    said: str,
+    words: str,
     output: str | None = None,
     thought: str | None = None,
     labels: Mapping[str, str | float | bool] | None = None,
 ) -> EpisodeStep:
     size = (0, 0)  # there is no screen
-    return EpisodeStep(None, size, known, said, action, observation=output, thought=thought, labels=labels or {})
+    return EpisodeStep(None, size, known, words, action, observation=output, thought=thought, labels=labels or {})
 
 
 def _goes_on(step: EpisodeStep) -> bool:

@@ -90,16 +90,16 @@ def read_code(text: str) -> str | None:
 def read_thought(text: str) -> str:
     """The text before the code, without headings."""
     begin = _FENCE.search(text)
-    said = text[: begin.start()] if begin else text
-    tail = max(0, len(said) - HEADING)
-    if match := _BEFORE_CODE.search(said, tail):
-        said = said[: match.start()]
-    return _without_heading(said)
+    words = text[: begin.start()] if begin else text
+    tail = max(0, len(words) - HEADING)
+    if match := _BEFORE_CODE.search(words, tail):
+        words = words[: match.start()]
+    return _without_heading(words)
 
 
-def _without_heading(said: str) -> str:
-    match = _LABEL.match(said)
-    return said[match.end() if match else 0 :].strip()
+def _without_heading(words: str) -> str:
+    match = _LABEL.match(words)
+    return words[match.end() if match else 0 :].strip()
 
 
 def read_output(text: str) -> tuple[str, bool] | None:
