@@ -16,7 +16,7 @@ from tracer1.data.inspection.result import Choice, Inspection, Problem, Tick
 
 @contextmanager
 def inspected(path: Path, choice: Choice, limit: int, tick: Tick = quiet) -> Iterator[Inspection]:
-    """The inspection of ``path``: anything that ``inspect_path`` reads, or the first ``limit`` episodes of a raw corpus.
+    """The inspection of ``path``: what ``inspect_path`` reads, or the first ``limit`` episodes of a raw corpus.
 
     Within the block the pictures of the samples can be opened. Damage in raw files is among the problems.
     """
