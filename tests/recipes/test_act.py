@@ -19,7 +19,7 @@ def test_acts_in_any_environment(nano: Nano, env: str, tmp_path: Path) -> None:
         record("toy", ["toy-form"], 1, 0, tmp_path / "store")
         env = f"replay:{tmp_path / 'store'}"
     lines: list[str] = []
-    episode = act(env, str(nano.folder), seed=0, horizon=2, history=1, out=tmp_path / "act", say=lines.append)
+    episode = act(env, str(nano.folder), seed=0, horizon=2, out=tmp_path / "act", say=lines.append)
     assert episode["ending"] in ("finished", "truncated", "failed")
     assert lines[0] == f"goal: {episode['goal']}"
     (kept,) = (tmp_path / "act" / "live" / "act.jsonl").read_text().splitlines()
