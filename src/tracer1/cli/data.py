@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from tracer1.cli.common import say, tasks_of
-from tracer1.errors import UsageError
 
 data = typer.Typer(no_args_is_help=True, help="Record or convert demonstrations, write training windows, inspect data.")
 
@@ -55,34 +54,39 @@ def convert_command(
         str | None,
         typer.Option("--map", help="For rows: a YAML file that maps fields, or a shipped map: gui_r1, sharegpt."),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split, by the corpus' name for it.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most this many episodes, from the first on.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes. The output does not depend on their number.")] = 1,
+    split: Annotated[str | None, typer.Option(help="Convert only this split, by the corpus' own name.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Convert only the first episodes.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; their number does not change the output.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first damaged record.")] = False,
 ) -> None:
     """Convert a corpus' raw files, or rows of your own, to episodes.
 
-    A conversion that was interrupted continues when the same command is run again.
+    To resume after an interruption, run the same command again.
 
     Example: tracer1 data convert androidcontrol --raw downloads/android_control --out data/ac --workers 8
 
     With rows: tracer1 data convert rows --map gui_r1 --raw downloads/GUI-R1/train.parquet --out data/gui-r1
     """
-    from tracer1.data.conversion.convert import convert, convert_settings
-    from tracer1.data.corpora.rows.mapping import load_map
-    from tracer1.executors.describe import describer
     from tracer1.progress import progress
+    from tracer1.recipes.convert import convert_corpus
 
-    if (source == "rows") != (mapping is not None):
-        raise UsageError("rows needs --map FILE.yaml, and no other source takes it")
-    rows = None if mapping is None else load_map(mapping)
-    asked = convert_settings(settings or [], split=split, limit=limit, strict=strict, map=rows)
     with progress(f"convert {source}") as tick:
-        made = convert(source, raw, out, asked, workers, tick, describer(asked.abstractions))
-    typer.echo(f"{made['episodes']} episodes, {made['steps']} steps of {made['records']} records in {out}")
+        made = convert_corpus(
+            source,
+            raw,
+            out,
+            settings or [],
+            mapping=mapping,
+            split=split,
+            limit=limit,
+            strict=strict,
+            workers=workers,
+            tick=tick,
+        )
+    typer.echo(f"{made['episodes']} episodes, {made['steps']} steps from {made['records']} records in {out}")
     for reason, skipped in made["skipped"].items():
-        typer.echo(f"left out: {skipped['count']} x {reason}, first {skipped['first'][0]}")
-    typer.echo(f"what was read, changed and left out: {out}/conversion.json")
+        typer.echo(f"dropped: {skipped['count']} x {reason}, first {skipped['first'][0]}")
+    typer.echo(f"details: {out}/conversion.json")
 
 
 @data.command()
