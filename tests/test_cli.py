@@ -306,7 +306,7 @@ def test_rows_are_converted_by_a_map(run: Callable[..., Result], png: Callable[.
     one_line(run(*words), 2, "rows needs --map FILE.yaml")
     one_line(run(*words, "--map", "none"), 2, "no map 'none'; give a YAML file, or one of gui_r1, sharegpt")
     result = run(*words, "--map", "sharegpt")
-    assert result.out.startswith(f"1 episodes, 1 steps of 1 records in {tmp_path / 'out'}")
+    assert result.out.startswith(f"1 episodes, 1 steps from 1 records in {tmp_path / 'out'}")
 
 
 def test_a_group_of_errors_is_one_line(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
