@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracer1.config.settings import ModelSettings
 from tracer1.data.store import EpisodeStore, write_episodes
 from tracer1.plan.prompt import PROMPTS
 from tracer1.types import Env, Episode, EpisodeStep
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tracer1.training.warmup_data import WarmupSource
 
 PROMPT = PROMPTS["brief-1"]
+FP32 = ModelSettings(device="cpu", dtype="fp32")
 SEEDS = 12  # of each of the four toy tasks
 STAGE = {
     "steps": 2,

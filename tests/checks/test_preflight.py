@@ -208,7 +208,7 @@ def test_counts_are_those_of_the_real_processor(nano: Nano) -> None:
     from PIL import Image
 
     from tracer1.data.windows_file import read_windows, windows_store
-    from tracer1.models.qwen3vl import load_processor
+    from tracer1.models.loading import load_processor
 
     windows, store = list(read_windows(nano.windows))[:40], windows_store(nano.windows)
     processor = load_processor(nano.folder, (20_000, 50_000))

@@ -27,7 +27,7 @@ from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import DataError, SetupError, TrainingError, UsageError
 from tracer1.evaluation import gate
 from tracer1.evaluation.gate import measured_with, pass_gate
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.recipes.train import names_of, plan_of, stage_with_progress, train
 from tracer1.training.base import SEEN
 from tracer1.training.scoring import GroundedScorer, TrajectoryScorer, make_scorer

@@ -15,7 +15,7 @@ from tracer1.config.settings import Config
 from tracer1.data.windows_file import absolute_rows, row_messages
 from tracer1.errors import TrainingError
 from tracer1.evaluation.statistics import mean, paired_difference
-from tracer1.models.qwen3vl import LocalPlanner
+from tracer1.models.local import LocalPlanner
 from tracer1.progress import progress
 from tracer1.results.run import write_json
 from tracer1.training.scoring import make_scorer

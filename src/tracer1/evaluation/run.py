@@ -16,7 +16,7 @@ from tracer1.errors import UsageError
 from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of, planner_calls
 from tracer1.evaluation.offline import OfflineResult, evaluate_windows
 from tracer1.executors.registry import make_executor
-from tracer1.models.qwen3vl import LocalPlanner
+from tracer1.models.local import LocalPlanner
 from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.progress import progress
 from tracer1.training.base import SEEN

@@ -11,7 +11,7 @@ from tracer1.config.settings import EvaluationSettings
 from tracer1.errors import UsageError
 from tracer1.evaluation.live import evaluate_live
 from tracer1.executors.registry import make_executor
-from tracer1.models.qwen3vl import LocalPlanner
+from tracer1.models.local import LocalPlanner
 from tracer1.plan.prompt import PROMPTS
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tracer1.config.settings import Config, StageSettings
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.progress import progress
 from tracer1.results.run import prepare
 from tracer1.training.base import train_base

@@ -14,7 +14,7 @@ from tracer1.config.settings import Config, StageSettings
 from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import SetupError
 from tracer1.models.nano import save_planner
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.training.checkpoints import publish
 from tracer1.training.scoring import make_scorer
 from tracer1.training.trl.trainer import train_grpo

@@ -16,7 +16,9 @@ from nano_planner import Nano, each
 from tracer1.config.loading import load_config
 from tracer1.config.settings import StageSettings
 from tracer1.errors import UsageError
-from tracer1.models.qwen3vl import LocalPlanner, load_model, load_processor, suppressed_tokens
+from tracer1.models.encoding import suppressed_tokens
+from tracer1.models.loading import load_model, load_processor
+from tracer1.models.local import LocalPlanner
 from tracer1.training.checkpoints import newest_whole
 from tracer1.training.stages import training_rows
 from tracer1.training.trl.trainer import (

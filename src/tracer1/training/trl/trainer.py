@@ -38,7 +38,9 @@ from trl.trainer.utils import (
 
 from tracer1.config.settings import StageSettings
 from tracer1.errors import TrainingError, UsageError
-from tracer1.models.qwen3vl import load_model, suppressed_tokens
+from tracer1.models.encoding import suppressed_tokens
+from tracer1.models.loading import tokenizer_of, vision_parameters
+from tracer1.models.policy import restore_policy
 from tracer1.plan.text import parse_plan
 from tracer1.training import guards, probes, shared_prompt
 from tracer1.training.checkpoints import newest_whole, rotate, seal
@@ -544,7 +546,7 @@ def train_grpo(
     forget_after(rollouts, stage, done, offset=1)
     if done >= settings.steps:  # TRL would train one step more
         if checkpoint:
-            model.load_state_dict(load_model(checkpoint).state_dict())
+            restore_policy(model, checkpoint)
         return
     trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step, extra)
     if checkpoint:
@@ -567,14 +569,14 @@ def make_trainer(
 ) -> PlanTrainer:
     """Everything up to the first step."""
     if settings.freeze_vision:
-        for parameter in model.model.visual.parameters():
+        for parameter in vision_parameters(model):
             parameter.requires_grad_(False)
     updates = updates_per_step(settings)
     recorder = Recorder(run / "metrics.jsonl", stage, updates, on_step)
     trainer = PlanTrainer(
         model=model,
         processing_class=processor,
-        args=grpo_config(settings, run / "trainer" / stage, seed, suppressed_tokens(processor.tokenizer), extra),
+        args=grpo_config(settings, run / "trainer" / stage, seed, suppressed_tokens(tokenizer_of(processor)), extra),
         train_dataset=rows,
         callbacks=[recorder],
         scorer=scorer,
@@ -599,7 +601,7 @@ def stock_trainer(model: Any, processor: Any, rows: Dataset, settings: StageSett
     return GRPOTrainer(
         model=model,
         processing_class=processor,
-        args=grpo_config(settings, run, 0, suppressed_tokens(processor.tokenizer)),
+        args=grpo_config(settings, run, 0, suppressed_tokens(tokenizer_of(processor))),
         train_dataset=rows,
         reward_funcs=[lambda completions, **_: [0.0] * len(completions)],
     )
