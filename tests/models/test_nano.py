@@ -14,10 +14,10 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from tracer1.data.windows_file import read_rows, read_windows, row_messages
 from tracer1.errors import DataError, SetupError
-from tracer1.models.nano import build_model, save_planner
 from tracer1.models.encoding import image_paths, open_image, suppressed_tokens
 from tracer1.models.loading import load_model, load_processor
 from tracer1.models.local import LocalPlanner
+from tracer1.models.nano import build_model, save_planner
 from tracer1.training.warmup import Collator
 from tracer1.training.warmup_data import Example
 from tracer1.types import HistoryStep, Message

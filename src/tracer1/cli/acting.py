@@ -11,11 +11,15 @@ from tracer1.cli.common import DEMO_CONFIG, emit, tasks_of
 
 app = typer.Typer()
 
+ModelOption = Annotated[str, typer.Option(help="A planner: a folder, a hub name or a server's address, http://.../v1.")]
+ModelName = Annotated[str | None, typer.Option(help="The server's model, where it has several.")]
+
 
 @app.command()
 def act(
     env: Annotated[str, typer.Argument(help="What to act in, as miniwob:login-user.")],
-    model: Annotated[str, typer.Option(help="A planner's folder.")],
+    model: ModelOption,
+    model_name: ModelName = None,
     seed: Annotated[int, typer.Option(help="The episode.")] = 0,
     horizon: Annotated[int, typer.Option(help="T: steps forecast; 1 is reactive.")] = 5,
     executor: Annotated[str, typer.Option(help="dom or ocr.")] = "dom",
@@ -27,15 +31,18 @@ def act(
     """
     from tracer1.recipes.act import act as run_act
 
-    record = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
+    record = run_act(
+        env, model, model_name=model_name, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo
+    )
     typer.echo(f"{record['ending']}, reward {record['reward']:g}; kept in {out}")
 
 
 @app.command()
 def evaluate(
     benchmark: Annotated[str, typer.Argument(help="miniwob")],
-    model: Annotated[str, typer.Option(help="A planner's folder.")],
+    model: ModelOption,
     out: Annotated[Path, typer.Option(help="The run directory; an evaluation in it is resumed.")],
+    model_name: ModelName = None,
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: the configuration's.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Episodes of each task.")] = None,
     first_seed: Annotated[int | None, typer.Option(help="The first of them.")] = None,
@@ -59,4 +66,4 @@ def evaluate(
     settings += [f"evaluation.first_seed={first_seed}"] if first_seed is not None else []
     settings += [f"plan.horizon={horizon}"] if horizon else []
     settings += [f"evaluation.steps_per_plan={steps_per_plan}"] if steps_per_plan else []
-    emit(run_benchmark(benchmark, model, load_config(config, settings)))
+    emit(run_benchmark(benchmark, model, load_config(config, settings), model_name=model_name))

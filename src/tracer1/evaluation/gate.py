@@ -139,7 +139,7 @@ def measured_with(config: Config) -> Row:
 def plan_rewards(path: str | Path, config: Config, rows: Sequence[Row]) -> Rewards:
     """Stage 1's reward of a planner's greedy plans, by window."""
     tokens = config.stage1.max_completion_tokens
-    planner = LocalPlanner(path, max_new_tokens=tokens, pixels=config.model.pixels)
+    planner = LocalPlanner(path, max_new_tokens=tokens, settings=config.model, pixels=config.model.pixels)
     score = make_scorer(config, "stage1")
     rewards: Rewards = {}
     with progress(f"gate: {path}") as tick:

@@ -16,6 +16,8 @@ from tracer1.errors import UsageError
 from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of, planner_calls
 from tracer1.evaluation.offline import OfflineResult, evaluate_windows
 from tracer1.executors.registry import make_executor
+from tracer1.models.choice import open_planner
+from tracer1.models.keys import is_url
 from tracer1.models.local import LocalPlanner
 from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.progress import progress
@@ -39,16 +41,25 @@ def prompt_of(config: Config, horizon: int | None = None) -> PromptSpec:
     )
 
 
-def load_planner(path: str | Path, config: Config, *, blank_images: bool = False) -> LocalPlanner:
-    """A planner in this process with the run's decoding settings."""
-    return LocalPlanner(
+def load_planner(path: str | Path, config: Config, *, name: str | None = None, blank_images: bool = False) -> Model:
+    """A planner with the run's decoding settings: a folder in this process, or a server's address.
+
+    ``name``: the server's model, where it has several.
+    """
+    if blank_images and is_url(str(path)):
+        raise UsageError(f"blank images are for a planner in this process, and --model is the server {path}")
+    planner = open_planner(
         path,
-        max_new_tokens=config.stage1.max_completion_tokens,
+        name=name,
+        max_tokens=config.stage1.max_completion_tokens,
         temperature=config.evaluation.temperature,
-        blank_images=blank_images,
         seed=config.seed,
+        settings=config.model,
         pixels=config.model.pixels,
     )
+    if isinstance(planner, LocalPlanner):
+        planner.blank_images = blank_images
+    return planner
 
 
 def live(

@@ -9,7 +9,6 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from tracer1.errors import DataError, UsageError
-from tracer1.models.loading import tokenizer_of
 from tracer1.plan.prompt import PROMPTS, ThinkingStyle
 from tracer1.plan.text import ANSWER, ANSWER_END, THINK, THINK_END
 from tracer1.types import Message

@@ -188,8 +188,8 @@ _FORMS: dict[ThinkingStyle, dict[str, str]] = {
         "{outside}": "outside <think>...</think><answer>...</answer>",
     },
     "template": {
-        "{form}": "Your reply begins inside <think>, which is already open: do not write that tag again. Reason briefly, "
-        "close the thought, then write one line per step, each line one JSON object, exactly like this:",
+        "{form}": "Your reply begins inside <think>, which is already open: do not write that tag again. Reason "
+        "briefly, close the thought, then write one line per step, each line one JSON object, exactly like this:",
         "{outside}": "after </answer>, and nothing between </think> and <answer>",
     },
 }
@@ -217,7 +217,6 @@ _EXAMPLES: dict[Platform, Plan] = {
     "web": _GUI_EXAMPLE,
     "tools": _TOOL_EXAMPLE,
 }
-
 
 
 def _guide_2(thinking: ThinkingStyle) -> str:

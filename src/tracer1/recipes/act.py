@@ -11,7 +11,7 @@ from tracer1.config.settings import EvaluationSettings
 from tracer1.errors import UsageError
 from tracer1.evaluation.live import evaluate_live
 from tracer1.executors.registry import make_executor
-from tracer1.models.local import LocalPlanner
+from tracer1.models.choice import open_planner
 from tracer1.plan.prompt import PROMPTS
 
 
@@ -19,6 +19,7 @@ def act(
     env: str,
     model: str,
     *,
+    model_name: str | None = None,
     seed: int = 0,
     horizon: int = 5,
     history: int = 5,
@@ -27,7 +28,7 @@ def act(
     out: Path = Path("runs/act"),
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Let a planner act once in ``env`` ("miniwob:TASK").
+    """Let a planner (a folder, or a server's address and ``model_name``) act once in ``env`` ("miniwob:TASK").
 
     The episode goes to ``out/live/act.jsonl``, its screens beside it.
     """
@@ -37,7 +38,7 @@ def act(
     file = out / "live" / "act.jsonl"
     file.unlink(missing_ok=True)
     result = evaluate_live(
-        LocalPlanner(model),
+        open_planner(model, name=model_name),
         make_executor(executor),
         replace(PROMPTS[prompt_version], history=history, horizon=horizon),
         [(task, seed)],

@@ -10,15 +10,16 @@ from tracer1.evaluation.run import baselines, live, load_planner, summary
 from tracer1.results.run import prepare, write_json
 
 
-def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
+def benchmark(name: str, model: str, config: Config, *, model_name: str | None = None) -> dict[str, Any]:
     """``tracer1 evaluate``: live success with interval, the reactive agent and the baselines beside it.
 
-    It is returned, and written to ``results.json`` of the run.
+    model: a folder, a hub name or a server's address; model_name: the server's model, where it has several.
+    The results are returned, and written to ``results.json`` of the run.
     """
     if name != "miniwob":
         raise UsageError(f"no benchmark {name!r}; there is miniwob")
     run = prepare(config)
-    planner = load_planner(model, config)
+    planner = load_planner(model, config, name=model_name)
     every_step = config.evaluation.model_copy(update={"steps_per_plan": 1})
     acting: dict[str, Any] = {}
     if config.evaluation.steps_per_plan > 1:

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from tracer1.config.settings import Config, StageSettings
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
-from tracer1.models.loading import load_model, load_processor
+from tracer1.models.loading import load_processor
+from tracer1.models.policy import load_policy
 from tracer1.progress import progress
 from tracer1.results.run import prepare
 from tracer1.training.base import train_base
 from tracer1.training.scoring import make_scorer
-from tracer1.training.stages import train_stage, training_rows
+from tracer1.training.stages import engine_settings, train_stage, training_rows
 from tracer1.training.trl.trainer import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -54,13 +55,22 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
         ]
     lines = []
     rows = training_rows(config.data.train)
-    processor, model = load_processor(config.model.path, config.model.pixels), load_model(config.model.path)
+    processor = load_processor(config.model.path, config.model.pixels)
+    model = load_policy(config.model.path, config.model, config.peft)
     for name in names_of(stage):
         settings: StageSettings = getattr(config, name)
         scorer = make_scorer(config, name)
         with TemporaryDirectory() as scratch:
             make_trainer(
-                model, processor, rows, scorer, settings, Path(scratch), name, config.seed, extra=config.trainer
+                model,
+                processor,
+                rows,
+                scorer,
+                settings,
+                Path(scratch),
+                name,
+                config.seed,
+                extra=engine_settings(config),
             )
         lines.append(
             f"{name}: {settings.arithmetic()}; {len(rows)} windows; into {config.output_dir}/checkpoints/{name}"
