@@ -17,11 +17,11 @@ PROBE = 'Task: Press Send.\nStep 1: {"screenshot_abstraction": "a form"}'
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}  # of the largest logit
 
 
-def load_policy(path: str | Path, settings: ModelSettings, peft: PeftSettings | None = None) -> Any:
+def load_policy(path: str | Path, settings: ModelSettings, peft: PeftSettings | None = None, seed: int = 0) -> Any:
     """The model that a stage trains: all of its weights, or with ``peft`` an adapter.
 
     Where the folder is an adapter already and ``peft`` is set, that adapter goes on learning; without ``peft`` it is
-    merged into its base first.
+    merged into its base first. ``seed``: of a new adapter's random half.
     """
     placement = resolve_for_training(settings, adapter=peft is not None, cuda=torch.cuda.is_available())
     base = adapter_base(path)
@@ -31,7 +31,11 @@ def load_policy(path: str | Path, settings: ModelSettings, peft: PeftSettings | 
         return model
     from tracer1.models.adapters import add_adapter, continue_adapter
 
-    return add_adapter(model, peft) if base is None else continue_adapter(model, path)
+    if base is not None:
+        return continue_adapter(model, path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return add_adapter(model, peft)
 
 
 def restore_policy(model: Any, checkpoint: str | Path) -> None:

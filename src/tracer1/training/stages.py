@@ -37,7 +37,7 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     processor, rows = load_processor(start, config.model.pixels), training_rows(config.data.train)
     require_style(config.plan.prompt_version, processor, start)
     require_images(processor, rows, start)
-    model = load_policy(start, config.model, config.peft)
+    model = load_policy(start, config.model, config.peft, config.seed)
     own = deepcopy(model.config)
     train_grpo(
         model=model,
