@@ -105,19 +105,19 @@ def listing(elements: Sequence[Element]) -> str:
     return "; ".join(f"{e.role} '{e.name}'{' (focused)' if e.focused else ''}" for e in elements)
 
 
-def text_windows(nano: Nano) -> Iterator[dict[str, Any]]:
+def text_windows(nano: Nano, version: str = PROMPT.version) -> Iterator[dict[str, Any]]:
     """Rows of windows whose observations are text."""
     from tracer1.plan.windows import episode_rows
 
     for episode in nano.episodes:
-        yield from episode_rows(as_text(episode, nano.store), PROMPT, 2, 3)
+        yield from episode_rows(as_text(episode, nano.store), PROMPTS[version], 2, 3)
 
 
-def write_text_windows(nano: Nano, out: Path) -> Path:
+def write_text_windows(nano: Nano, out: Path, version: str = PROMPT.version) -> Path:
     """A windows file of the toy episodes as text."""
     from tracer1.data.windows_file import write_rows
 
-    write_rows(out, text_windows(nano), nano.store.directory, {"horizon": 3, "history": 2, "prompt": "brief-1"})
+    write_rows(out, text_windows(nano, version), nano.store.directory, {"horizon": 3, "history": 2, "prompt": version})
     return out
 
 

