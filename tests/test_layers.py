@@ -21,8 +21,12 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 LAYERS = (
     "types",
     "errors",
+    "keys",
+    "extensions",
     "files",
     "coordinates",
+    "formats",
+    "keyboard",
     "actions",
     "plan",
     "rewards",
@@ -42,8 +46,8 @@ LAYERS = (
     "recipes",
     "cli",
 )
-CORE = ("types.py", "errors.py", "coordinates.py", "actions.py", "plan/", "rewards/", "executors/instruction.py")
-PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
+PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
+CORE = ("types.py", "errors.py", "keys.py", "extensions.py", *PURE, "executors/instruction.py")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
 # Who may import a framework, and nobody else. The doctor asks each whether it works.
@@ -75,13 +79,13 @@ ADAPTERS = {
         "models/tokenizer.py",
         "training/shared_prompt.py",
         "training/trl/trainer.py",
-        "checks/preflight.py",
+        "checks/model.py",
     },
     "peft": {"models/adapters.py"},
     "tokenizers": {"models/tokenizer.py"},
     "trl": {"training/trl/trainer.py"},
     "datasets": {"training/trl/trainer.py", "training/stages.py", "bench/grpo.py", "bench/data.py"},
-    "playwright": {"envs/miniwob/browser.py", "checks/doctor.py"},
+    "playwright": {"envs/miniwob/browser.py", "envs/miniwob/input.py", "envs/miniwob/page.py", "checks/doctor.py"},
     "miniwob": {"envs/miniwob/server.py"},
     "rapidocr": {"executors/ocr.py"},
     "openai": {"models/endpoint.py"},

@@ -16,9 +16,9 @@ from PIL import Image as Pillow
 from tracer1.agent.loop import Limits, run_episodes
 from tracer1.errors import ModelError, SetupError, UsageError
 from tracer1.executors.dom import DomExecutor
+from tracer1.models.address import NO_KEY, shown_url
 from tracer1.models.choice import open_planner
 from tracer1.models.endpoint import Endpoint, find_model
-from tracer1.models.keys import NO_KEY, key_for, shown_url
 from tracer1.plan.text import render_plan
 from tracer1.types import AsyncModel, Plan, Step, Trajectory
 
@@ -139,31 +139,6 @@ def test_a_dead_server_fails_episodes_and_not_the_evaluation(server: Server, tmp
 
 
 # ---- the key ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "environment", "trusted", "sent"),
-    [
-        ("http://10.0.0.9:8000/v1", {}, False, False),
-        ("http://10.0.0.9:8000/v1", {}, True, True),
-        ("https://api.openai.com/v1", {}, False, True),
-        ("http://api.openai.com/v1", {}, False, False),  # in the clear
-        ("https://api.openai.com.evil.org/v1", {}, False, False),
-        ("https://api.openai.com@evil.org/v1", {}, False, False),
-        ("https://api.openai.com/v1", {"OPENAI_BASE_URL": "https://mine.org/v1"}, False, False),
-        ("https://mine.org/other", {"OPENAI_BASE_URL": "https://mine.org/v1"}, False, True),
-        ("https://mine.org:8443/v1", {"OPENAI_BASE_URL": "https://mine.org/v1"}, False, False),
-        ("http://gpu:8000/v1", {"TRACER1_KEY_HOSTS": "other, GPU"}, False, True),
-        ("http://gpu:8000/v1", {"TRACER1_KEY_HOSTS": "gpu:8000"}, False, True),
-        ("http://gpu:8001/v1", {"TRACER1_KEY_HOSTS": "gpu:8000"}, False, False),
-        ("http://gpu.evil.org/v1", {"TRACER1_KEY_HOSTS": "gpu,"}, False, False),
-    ],
-)
-def test_the_key_goes_only_to_hosts_that_the_user_named(
-    url: str, environment: dict[str, str], trusted: bool, sent: bool
-) -> None:
-    key = key_for(url, trusted=trusted, environment={"OPENAI_API_KEY": KEY, **environment})
-    assert key == (KEY if sent else NO_KEY)
 
 
 def test_an_address_of_the_configuration_gets_no_key(

@@ -1,4 +1,4 @@
-"""Acting and evaluating: act, evaluate."""
+"""Acting and evaluating: act, check-env, evaluate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ ModelName = Annotated[str | None, typer.Option(help="The server's model, where i
 
 @app.command()
 def act(
-    env: Annotated[str, typer.Argument(help="What to act in, as miniwob:login-user.")],
+    env: Annotated[str, typer.Argument(help="NAME:TASK, such as miniwob:login-user, toy-text:toy-form, replay:DIR.")],
     model: ModelOption,
     model_name: ModelName = None,
     seed: Annotated[int, typer.Option(help="The episode.")] = 0,
-    horizon: Annotated[int, typer.Option(help="T: steps forecast; 1 is reactive.")] = 5,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, help="T: steps forecast (default: the planner's own); 1 is reactive.")
+    ] = None,
     executor: Annotated[str, typer.Option(help="dom or ocr.")] = "dom",
     out: Annotated[Path, typer.Option(help="Where the episode is kept.")] = Path("runs/act"),
 ) -> None:
@@ -37,6 +39,26 @@ def act(
     typer.echo(f"{record['ending']}, reward {record['reward']:g}; kept in {out}")
 
 
+@app.command("check-env")
+def check_env_command(
+    env: Annotated[str, typer.Argument(help="NAME:TASK, or module:Class:TASK of your own.")],
+    seed: Annotated[int, typer.Option(help="The episode.")] = 0,
+) -> None:
+    """Check that an environment keeps its contract: types, sizes, determinism, errors, independence.
+
+    Example: tracer1 check-env my_package.game:Game:level-1
+    """
+    from tracer1.envs.checker import check_env
+    from tracer1.envs.registry import parse_env
+
+    factory, task = parse_env(env)
+    findings = check_env(factory, task, factory.expert(task) if factory.has_expert(task) else None, seed)
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}{': ' * (not finding.ok)}{finding.problem}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
 @app.command()
 def evaluate(
     benchmark: Annotated[str, typer.Argument(help="miniwob")],
@@ -46,7 +68,7 @@ def evaluate(
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: the configuration's.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Episodes of each task.")] = None,
     first_seed: Annotated[int | None, typer.Option(help="The first of them.")] = None,
-    horizon: Annotated[int | None, typer.Option(help="T: steps forecast.")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="T: steps forecast (default: the planner's own).")] = None,
     executor: Annotated[str, typer.Option(help="The executor: dom or ocr.")] = "dom",
     steps_per_plan: Annotated[
         int | None, typer.Option(help="Also do up to so many steps of a plan while nothing surprises.")
@@ -60,10 +82,13 @@ def evaluate(
     from tracer1.config.loading import load_config
     from tracer1.recipes.evaluate import benchmark as run_benchmark
 
-    settings = [f"output_dir={out}", f"executor.name={executor}"]
-    settings += [f"evaluation.tasks=[{','.join(tasks_of(tasks))}]"] if tasks else []
-    settings += [f"evaluation.seeds_per_task={seeds}"] if seeds else []
-    settings += [f"evaluation.first_seed={first_seed}"] if first_seed is not None else []
-    settings += [f"plan.horizon={horizon}"] if horizon else []
-    settings += [f"evaluation.steps_per_plan={steps_per_plan}"] if steps_per_plan else []
-    emit(run_benchmark(benchmark, model, load_config(config, settings), model_name=model_name))
+    options = {
+        "output_dir": str(out),
+        "executor.name": executor,
+        "evaluation.tasks": tasks_of(tasks) if tasks else None,
+        "evaluation.seeds_per_task": seeds,
+        "evaluation.first_seed": first_seed,
+        "evaluation.steps_per_plan": steps_per_plan,
+    }
+    values = {key: value for key, value in options.items() if value is not None}
+    emit(run_benchmark(benchmark, model, load_config(config, values=values), horizon, model_name))

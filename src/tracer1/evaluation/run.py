@@ -16,8 +16,9 @@ from tracer1.errors import UsageError
 from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of, planner_calls
 from tracer1.evaluation.offline import OfflineResult, evaluate_windows
 from tracer1.executors.registry import make_executor
+from tracer1.models.address import is_url
 from tracer1.models.choice import open_planner
-from tracer1.models.keys import is_url
+from tracer1.models.encoding import require_style
 from tracer1.models.local import LocalPlanner
 from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.progress import progress
@@ -59,6 +60,7 @@ def load_planner(path: str | Path, config: Config, *, name: str | None = None, b
     )
     if isinstance(planner, LocalPlanner):
         planner.blank_images = blank_images
+        require_style(config.plan.prompt_version, planner.processor, path)
     return planner
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tracer1.config.settings import ModelSettings
 from tracer1.errors import UsageError
-from tracer1.models.keys import is_url
+from tracer1.models.address import is_url
+from tracer1.models.encoding import thinking_style
+from tracer1.models.local import LocalPlanner
+from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.types import Model
 
 
@@ -34,7 +37,12 @@ def open_planner(
         return Endpoint(served, url, max_tokens=max_tokens, temperature=temperature, cached=False, trusted=True)
     if name is not None:
         raise UsageError(f"--model-name is for a server's address, and --model is the folder {model}")
-    from tracer1.models.local import LocalPlanner
+    return LocalPlanner(
+        model, max_new_tokens=max_tokens, temperature=temperature, seed=seed, settings=settings, pixels=pixels
+    )
 
-    options: dict[str, Any] = {"temperature": temperature, "seed": seed, "settings": settings, "pixels": pixels}
-    return LocalPlanner(model, max_new_tokens=max_tokens, **options)
+
+def fitting_prompt(spec: PromptSpec, planner: Model) -> PromptSpec:
+    """The prompt in the style of the planner's chat template. A server's template is unknown: taken for a plain one."""
+    style = thinking_style(planner.processor) if isinstance(planner, LocalPlanner) else "ours"
+    return replace(PROMPTS[spec.for_template(style)], history=spec.history, horizon=spec.horizon)

@@ -9,7 +9,7 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from tracer1.errors import DataError, UsageError
-from tracer1.plan.prompt import PROMPTS, ThinkingStyle
+from tracer1.plan.prompt import PROMPTS, ThinkingStyle, plain_messages
 from tracer1.plan.text import ANSWER, ANSWER_END, THINK, THINK_END
 from tracer1.types import Message
 
@@ -44,14 +44,7 @@ def text_messages(prompt: Sequence[Message]) -> list[Message]:
             f"the model reads text only, but the prompt shows an image ({images[0]}); "
             "use a vision-language model, or observations as text"
         )
-    return [{**message, "content": plain_text(message["content"])} for message in prompt]
-
-
-def plain_text(content: Any) -> str:
-    """A message's content as one string; images are left out."""
-    if isinstance(content, str):
-        return content
-    return "".join(part["text"] for part in content if part["type"] == "text")
+    return plain_messages(prompt)
 
 
 def encode(processor: Any, prompts: Sequence[Sequence[Message]], images: Sequence[Sequence[Image.Image]]) -> Any:

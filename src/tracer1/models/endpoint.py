@@ -18,11 +18,11 @@ from openai import APIStatusError, AsyncOpenAI, DefaultAsyncHttpx2Client, OpenAI
 
 from tracer1.data.images import Image, read_image_file
 from tracer1.errors import ModelError, SetupError, UsageError
-from tracer1.models.keys import key_for, parse_url, shown_url, without_key
+from tracer1.formats import MIME_OF_SUFFIX
+from tracer1.models.address import key_to_send, require_url, shown_url, without_key
 from tracer1.types import Message
 
 CACHE = Path.home() / ".cache" / "tracer1" / "answers"
-MIME = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif", ".bmp": "image/bmp"}
 FIND_SECONDS = 10.0  # for the list of a server's models
 LISTED = 8  # names in a message
 
@@ -41,7 +41,7 @@ class Endpoint:
     A request that fails is tried again ``retries`` times, waiting longer each time; ``timeout`` is in seconds, for each
     try; at most ``parallel`` requests run at once. With ``cached``, greedy answers are kept on disk by server, model,
     settings and prompt (images by their bytes): for models that do not change behind their name. ``trusted``: the user
-    named the address outside the configuration, so it gets the key (models/keys.py).
+    named the address outside the configuration, so it gets the key (keys.py).
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Endpoint:
         cached: bool = True,
         trusted: bool = False,
     ) -> None:
-        parse_url(base_url)
+        require_url(base_url)
         self.base_url, self.timeout, self.retries, self.parallel = base_url, timeout, retries, parallel
         self.settings: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "temperature": temperature}
         self.cache_folder = str(cache or CACHE) if cached and temperature == 0 else None
@@ -110,7 +110,7 @@ class Endpoint:
         )
 
     def _explain(self, error: OpenAIError) -> str:
-        return explain(error, self.base_url, key_for(self.base_url, trusted=self.trusted))
+        return explain(error, self.base_url, key_to_send(self.base_url, trusted=self.trusted))
 
     def _cached(self, key: str) -> str | None:
         if self.cache_folder is None:
@@ -129,7 +129,7 @@ def open_client(base_url: str, timeout: float, retries: int, *, trusted: bool) -
     """A client that follows no redirect: the key and the screenshots go to no other host."""
     return AsyncOpenAI(
         base_url=base_url,
-        api_key=key_for(base_url, trusted=trusted),
+        api_key=key_to_send(base_url, trusted=trusted),
         timeout=timeout,
         max_retries=retries,
         http_client=DefaultAsyncHttpx2Client(timeout=timeout, follow_redirects=False),
@@ -163,7 +163,7 @@ async def _model_names(base_url: str, trusted: bool) -> list[str]:
         page = await client.models.list()
         return [str(model.id) for model in page.data or ()]
     except OpenAIError as error:
-        raise SetupError(explain(error, base_url, key_for(base_url, trusted=trusted))) from error
+        raise SetupError(explain(error, base_url, key_to_send(base_url, trusted=trusted))) from error
     finally:
         with suppress(OpenAIError):
             await client.close()
@@ -182,4 +182,4 @@ def _part(part: Message) -> dict[str, Any]:
         return {"type": "text", "text": part["text"]}
     image = part["image"] if isinstance(part["image"], Image) else read_image_file(Path(part["image"]))
     data = base64.b64encode(image.data).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:{MIME[image.suffix]};base64,{data}"}}
+    return {"type": "image_url", "image_url": {"url": f"data:{MIME_OF_SUFFIX[image.suffix]};base64,{data}"}}

@@ -14,12 +14,12 @@ from functools import cache
 from typing import Literal, TypeAlias
 
 from tracer1.actions import describe
+from tracer1.formats import is_image_name
 from tracer1.plan.text import THINK, render_plan
 from tracer1.types import HistoryStep, Message, Observation, Plan, Platform, Step, Task
 
 ThinkingStyle: TypeAlias = Literal["ours", "template"]
 """Who opens the thought: the completion, or the model's chat template."""
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,19 @@ def shown(observation: Observation, files: Sequence[str] = ()) -> tuple[tuple[st
     """
     if observation.screenshot is not None:
         return (observation.screenshot,), None, ()
-    pictures = tuple(path for path in files if path.lower().endswith(IMAGE_SUFFIXES))
+    pictures = tuple(path for path in files if is_image_name(path))
     return pictures, observation.text, tuple(path for path in files if path not in pictures)
+
+
+def plain_messages(prompt: Sequence[Message]) -> list[Message]:
+    """The messages with plain strings as content, for the chat template of a text-only model; images are left out."""
+    return [{**message, "content": _plain_text(message["content"])} for message in prompt]
+
+
+def _plain_text(content: str | Sequence[Message]) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part["type"] == "text")
 
 
 def case_text(

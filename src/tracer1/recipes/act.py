@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracer1.config.settings import EvaluationSettings
-from tracer1.errors import UsageError
-from tracer1.evaluation.live import evaluate_live
+from tracer1.config.planner import planner_settings, settings_of
+from tracer1.config.settings import Config, EvaluationSettings
+from tracer1.envs.registry import EnvFactory, parse_env
+from tracer1.evaluation.live import NewPage, evaluate_live
 from tracer1.executors.registry import make_executor
-from tracer1.models.choice import open_planner
-from tracer1.plan.prompt import PROMPTS
+from tracer1.models.choice import fitting_prompt, open_planner
+from tracer1.types import Env
 
 
 def act(
@@ -21,30 +23,35 @@ def act(
     *,
     model_name: str | None = None,
     seed: int = 0,
-    horizon: int = 5,
-    history: int = 5,
+    horizon: int | None = None,
     executor: str = "dom",
-    prompt_version: str = "brief-1",
     out: Path = Path("runs/act"),
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Let a planner (a folder, or a server's address and ``model_name``) act once in ``env`` ("miniwob:TASK").
+    """Let a planner act once in ``env``: "miniwob:TASK", "replay:DIR" or another name of ``tracer1.envs.registry``.
 
-    The episode goes to ``out/live/act.jsonl``, its screens beside it.
+    model: a folder, a hub name or a server's address; model_name: the server's model, where it has several.
+
+    The planner is asked as in its own training; ``horizon`` replaces its T. The episode goes to ``out/live/act.jsonl``,
+    its screens beside it.
     """
-    kind, _, task = env.partition(":")
-    if kind != "miniwob" or not task:
-        raise UsageError(f"no environment {env!r}; write miniwob:TASK, such as miniwob:login-user")
+    factory, task = parse_env(env)
     file = out / "live" / "act.jsonl"
     file.unlink(missing_ok=True)
+    trained = planner_settings(model)
+    own = trained or settings_of(Config(output_dir=str(out)))
+    pixels = trained.pixels if trained else None
+    planner = open_planner(model, name=model_name, max_tokens=own.max_completion_tokens, pixels=pixels)
+    prompt = own.prompt() if trained else fitting_prompt(own.prompt(), planner)
     result = evaluate_live(
-        open_planner(model, name=model_name),
+        planner,
         make_executor(executor),
-        replace(PROMPTS[prompt_version], history=history, horizon=horizon),
+        replace(prompt, horizon=horizon or own.horizon),
         [(task, seed)],
         EvaluationSettings(tasks=(task,), pages=1),
         file,
         out / "live" / "images",
+        pages=lambda images: _one_page(factory, images),
     )
     record = result.records[0]
     say(f"goal: {record['goal']}")
@@ -55,3 +62,13 @@ def act(
         if turn["error"]:
             say(f"    {turn['error']}")
     return dict(record)
+
+
+@asynccontextmanager
+async def _one_page(factory: EnvFactory, images: Path) -> AsyncIterator[NewPage]:
+    async with factory(images) as (env,):
+
+        async def page() -> Env:
+            return env
+
+        yield page

@@ -10,9 +10,11 @@ from typing import Any
 
 from datasets import Dataset
 
+from tracer1.config.planner import FILE, planner_file, settings_of
 from tracer1.config.settings import Config, StageSettings
 from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import SetupError, UsageError
+from tracer1.files import write_atomic
 from tracer1.models.encoding import reads_images, require_style
 from tracer1.models.loading import load_processor
 from tracer1.models.policy import load_policy, save_policy
@@ -53,7 +55,12 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     )
     restore_config(model, own)  # the trainer switches off its cache, and sets a tokenizer's padding
     processor = load_processor(start, config.model.pixels)
-    publish(out, lambda folder: save_policy(model, processor, folder, config.peft))
+
+    def write(folder: Path) -> None:
+        save_policy(model, processor, folder, config.peft)
+        write_atomic(folder / FILE, planner_file(settings_of(config, name)))
+
+    publish(out, write)
     shutil.rmtree(states, ignore_errors=True)  # its optimiser states are of no more use
     return out
 
