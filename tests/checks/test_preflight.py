@@ -389,6 +389,7 @@ def test_a_trial_tells_what_the_run_would_take(nano: Nano, tmp_path: Path) -> No
     values = {
         "output_dir": str(tmp_path / "run"),
         "model": {"path": str(nano.folder), "min_pixels": 1024, "max_pixels": 65536},
+        "plan": {"horizon": 3, "history": 2, "prompt_version": "brief-1"},
         "data": {"train": str(nano.windows)},
         "executor": {"name": "dom"},
         "stage1": {**STAGE, "steps": 1000},

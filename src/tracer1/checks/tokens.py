@@ -42,7 +42,7 @@ class TextCounter(Protocol):
 
 
 class Tokenizer:
-    """Exact counts by a Hugging Face tokenizer that has a chat template; ``text_only``: one that takes plain strings."""
+    """Exact counts by a Hugging Face tokenizer with a chat template; ``text_only``: one that takes plain strings."""
 
     exact = True
 

@@ -62,9 +62,9 @@ class ModelSettings(Settings):
 class PeftSettings(Settings):
     """LoRA: a small adapter is trained, and the planner's own weights stay as they are. Needs the extra ``peft``."""
 
-    rank: Positive = 16
+    rank: Positive = 16  # of the adapter's matrices
     alpha: Positive = 32  # the adapter's output is scaled by alpha / rank
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the adapter, in training
     targets: str | tuple[str, ...] = "all-linear"  # names of modules
     modules_to_save: tuple[str, ...] = ()  # modules that are trained whole
     export: Literal["adapter", "merged"] = "merged"  # what is published: the adapter alone, or a whole model
