@@ -20,10 +20,10 @@ from tracer1.models.qwen3vl import make_processor
 def build_model(
     settings: NanoModelSettings, tokenizer: PreTrainedTokenizerFast, seed: int
 ) -> Qwen3VLForConditionalGeneration:
-    """A randomly initialised planner.
+    """A planner with random weights.
 
-    Matrices are drawn with standard deviation ``settings.init_std``: Hugging Face's 0.02 suits a width of thousands,
-    not of 128, and slows the forming of copying heads.
+    Matrices have the standard deviation ``settings.init_std``: Hugging Face's 0.02 suits a width of thousands, not of
+    128, where it delays the learning of copying heads.
     """
     torch.manual_seed(seed)
     head_dim = settings.hidden // settings.heads

@@ -1,4 +1,4 @@
-"""What the guards ask of the model: whether its screenshots matter, and what its sampler thought of its own tokens."""
+"""Probes of a model in training, for the guards: do its screenshots matter, does its sampler agree with the update."""
 
 from __future__ import annotations
 
