@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -22,6 +21,7 @@ from tracer1.models.loading import load_model
 from tracer1.models.local import LocalPlanner
 from tracer1.plan.prompt import PROMPTS
 from tracer1.recipes.models import make_smollm2
+from tracer1.results.schema import MetricsRow
 from tracer1.training.stages import train_stage
 
 MINUTES, CORES = 4, 2  # that all of it may take
@@ -79,11 +79,11 @@ def test_a_real_pretrained_model_acts_on_text_and_is_trained_with_lora(nano: Nan
             "stage2": {**STAGE, **stage},
         }
     )
-    lines: list[dict[str, Any]] = []
+    lines: list[MetricsRow] = []
     for name in ("stage1", "stage2"):
         out = train_stage(config, tmp_path / "run", name, lines.append)
         report(f"{name}, two steps", started, process)
-    assert [(line["stage"], line["step"]) for line in lines] == [
+    assert [(line.stage, line.step) for line in lines] == [
         ("stage1", 1), ("stage1", 2), ("stage2", 1), ("stage2", 2)
     ]  # fmt: skip
     assert json.loads((out / "config.json").read_text())["model_type"] == "llama"

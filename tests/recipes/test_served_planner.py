@@ -31,12 +31,12 @@ def server() -> Iterator[Server]:
 
 
 def test_a_served_planner_acts(server: Server, tmp_path: Path) -> None:
-    record = act("miniwob:click-button", server.url, out=tmp_path)
-    assert record["success"]
+    episode = act("miniwob:click-button", server.url, out=tmp_path)
+    assert episode.success
     assert server.asked[0]["model"] == "m"  # the one model that the server lists
     sent = server.asked[0]["messages"][-1]["content"]
     assert [part["type"] for part in sent] == ["image_url", "text"]
-    assert sent[1]["text"].startswith(f"Task: {record['goal']}")
+    assert sent[1]["text"].startswith(f"Task: {episode.goal}")
 
 
 def test_a_server_that_stops_answering_fails_its_episodes_and_not_the_evaluation(
@@ -50,8 +50,8 @@ def test_a_server_that_stops_answering_fails_its_episodes_and_not_the_evaluation
     file.write_text(yaml.safe_dump({"output_dir": str(tmp_path / "run"), "evaluation": evaluation}))
     config = load_config(file, ["executor.name=dom", "plan.prompt_version=full-2"])
     results = benchmark("miniwob", server.url, config, model_name="m")
-    assert results["planner"]["live_success"] == 1.0
-    assert results["reactive"]["per_task"]["click-button"]["endings"] == {"finished": 0, "truncated": 0, "failed": 2}
+    assert results.planner.live_success == 1.0
+    assert results.reactive.per_task["click-button"].endings["failed"] == 2
     lines = (tmp_path / "run" / "live" / "reactive.jsonl").read_text().splitlines()
     assert all(json.loads(line)["where"].startswith(f"planner, step 1: {server.url}: the answer is") for line in lines)
-    assert results["baselines"]["random_plan"]["episodes"] == 2
+    assert results.baselines["random_plan"].episodes == 2

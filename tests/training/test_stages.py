@@ -17,8 +17,9 @@ from tracer1.errors import UsageError
 from tracer1.models.loading import adapter_base, load_model, load_processor
 from tracer1.models.local import LocalPlanner
 from tracer1.models.policy import load_policy, save_policy
+from tracer1.results.schema import MetricsRow
 from tracer1.training.stages import engine_settings, train_stage, training_rows
-from tracer1.training.trl.trainer import train_grpo
+from tracer1.training.trl.session import train_grpo
 from tracer1.types import Score
 
 LORA = {"rank": 4, "alpha": 8}
@@ -90,7 +91,7 @@ def test_qwen2_5_vl_trains_on_screenshots(
     assert all(torch.equal(a[name], b[name]) for name in a if "visual" in name)
 
 
-def learn(start: Path, windows: Path, run: Path, on_step: Callable[[dict[str, Any]], None] = lambda _: None) -> Path:
+def learn(start: Path, windows: Path, run: Path, on_step: Callable[[MetricsRow], None] = lambda _: None) -> Path:
     """Train an adapter with a reward that differs within groups; returns its published folder."""
     peft = PeftSettings(rank=4, alpha=8, export="adapter")
     processor, model = load_processor(start), load_policy(start, ModelSettings(device="cpu"), peft)
@@ -113,8 +114,8 @@ class Stopped(Exception):
     pass
 
 
-def stop_at_step_3(row: dict[str, Any]) -> None:
-    if row["step"] == 3:  # the checkpoint of step 2 is written by now
+def stop_at_step_3(row: MetricsRow) -> None:
+    if row.step == 3:  # the checkpoint of step 2 is written by now
         raise Stopped
 
 

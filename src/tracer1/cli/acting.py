@@ -33,10 +33,10 @@ def act(
     """
     from tracer1.recipes.act import act as run_act
 
-    record = run_act(
+    episode = run_act(
         env, model, model_name=model_name, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo
     )
-    typer.echo(f"{record['ending']}, reward {record['reward']:g}; kept in {out}")
+    typer.echo(f"{episode.ending}, reward {episode.reward or 0.0:g}; the episode is in {out}")
 
 
 @app.command("check-env")
@@ -61,7 +61,7 @@ def check_env_command(
 
 @app.command()
 def evaluate(
-    benchmark: Annotated[str, typer.Argument(help="miniwob")],
+    benchmark: Annotated[str, typer.Argument(help="An environment: miniwob, or module:Class of your own.")],
     model: ModelOption,
     out: Annotated[Path, typer.Option(help="The run directory; an evaluation in it is resumed.")],
     model_name: ModelName = None,
@@ -81,6 +81,7 @@ def evaluate(
     """
     from tracer1.config.loading import load_config
     from tracer1.recipes.evaluate import benchmark as run_benchmark
+    from tracer1.results.json_records import to_json
 
     options = {
         "output_dir": str(out),
@@ -91,4 +92,4 @@ def evaluate(
         "evaluation.steps_per_plan": steps_per_plan,
     }
     values = {key: value for key, value in options.items() if value is not None}
-    emit(run_benchmark(benchmark, model, load_config(config, values=values), horizon, model_name))
+    emit(to_json(run_benchmark(benchmark, model, load_config(config, values=values), horizon, model_name)))
