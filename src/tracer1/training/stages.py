@@ -22,7 +22,7 @@ from tracer1.training.processes import first_does
 from tracer1.training.scoring import make_scorer
 from tracer1.training.trl.session import train_grpo
 
-OnStep = Callable[[MetricsRow], None]  # called with the step's figures
+OnStep = Callable[[MetricsRow], None]  # receives the step's figures
 
 
 def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:

@@ -21,7 +21,6 @@ from tracer1.training.scoring import Scorer
 from tracer1.training.trl.arguments import grpo_config, updates_per_step
 from tracer1.training.trl.trainer import SIGNAL, PlanTrainer, Stage
 
-Row = dict[str, Any]
 REFERENCE = "ref"  # TRL's copy of the adapter that a stage starts from, against which the KL is measured
 
 
