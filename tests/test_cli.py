@@ -239,8 +239,11 @@ def test_an_unknown_bench(run: Callable[..., Result]) -> None:
 
 
 def test_an_unknown_environment(run: Callable[..., Result], tmp_path: Path) -> None:
-    for name in ("atari:pong", "miniwob", "miniwob:"):
-        one_line(run("act", name, "--model", tmp_path), 2, f"no environment '{name}'", "miniwob:login-user")
+    one_line(
+        run("act", "atari:pong", "--model", tmp_path), 2, "no environment 'atari:pong'", "choose one of miniwob, toy"
+    )
+    for name in ("miniwob", "miniwob:"):
+        one_line(run("act", name, "--model", tmp_path), 2, "miniwob needs a task, such as miniwob:", "122 more")
 
 
 def test_a_model_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
