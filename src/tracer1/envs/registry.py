@@ -32,7 +32,6 @@ ENVIRONMENTS: Final = {
 """Name to class; ``module:Class`` of anything else that follows the Env protocol works too."""
 EXTRAS: Final = {"miniwob": "web", "toy": "data", "toy-text": "data", "replay": "data"}
 """The extra that installs what an environment needs."""
-NAMED: Final = 8  # tasks named in an error
 WITH_FOLDER: Final = frozenset({"replay"})  # environments that are built from a folder, as replay:DIR
 
 
@@ -80,8 +79,7 @@ def parse_env(text: str) -> tuple[EnvFactory, str]:
     factory = find_env(name)
     if not task and name in ENVIRONMENTS:
         names = factory.task_names()
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        raise UsageError(f"{name} needs a task, such as {name}:{names[0]}; there are: {', '.join(names[:NAMED])}{more}")
+        raise UsageError(f"{name} needs a task, such as {name}:{names[0]}; there are: {', '.join(names)}")
     return factory, task
 
 
@@ -106,13 +104,13 @@ def find_env(name: str) -> EnvFactory:
         return EnvFactory(name, _shipped(head)(argument))
     if name in ENVIRONMENTS:
         return EnvFactory(name, _shipped(name))
-    known = ", ".join(ENVIRONMENTS)
     if not is_dotted(name):
+        known = ", ".join(ENVIRONMENTS)
         raise UsageError(f"no environment {name!r}; choose one of {known}, or a path such as 'package.module:Class'")
     try:
         return EnvFactory(name, load_object(name, ENVIRONMENT))
-    except UsageError as error:
-        raise UsageError(f"no environment {name!r}; choose one of {known}, or a class of your own; {error}") from error
+    except UsageError as error:  # perhaps a registered name was meant
+        raise UsageError(f"{error}; by name there are {', '.join(ENVIRONMENTS)}") from error
 
 
 def open_envs(
