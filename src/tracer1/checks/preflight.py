@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tracer1.assets import resolve
 from tracer1.checks.findings import CheckItem, split_remedy
 from tracer1.checks.rows import SCREENS, Estimate, Measure, TextCounter, Tokenizer, check_rows, made_up
 from tracer1.config.settings import Config, ModelSettings, StageSettings
@@ -101,8 +102,8 @@ def _planner(settings: ModelSettings) -> tuple[Planner, CheckItem]:
 
 def _folder(path: str) -> Path | None:
     """A model's folder: ``path`` itself, or where the Hugging Face cache keeps the model of that name."""
-    if Path(path).exists():
-        return Path(path)
+    if Path(resolve(path)).exists():
+        return Path(resolve(path))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tracer1 import __version__
 from tracer1.cli import acting, reports, training
 from tracer1.cli.common import say
 from tracer1.cli.data import data
@@ -25,8 +26,18 @@ for group in (training, acting, reports):
 app.add_typer(data, name="data")
 
 
+def show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        typer.echo(f"tracer1 {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=show_version, is_eager=True)
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
 ) -> None:
     """TraceR1: planners that look ahead.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
+from tracer1.assets import resolve
 from tracer1.config.settings import Config, EvaluationSettings
 from tracer1.data.store import read_episodes
 from tracer1.data.windows_file import absolute_rows, read_windows, windows_store, with_absolute_images
@@ -119,6 +120,6 @@ def heldout(model: Model, config: Config, name: str) -> OfflineResult:
 def known_strings(config: Config) -> set[str]:
     """Every string that demonstrations quote on which the base or the two stages were trained."""
     episodes = windows_store(config.data.train).directory
-    seen = Path(config.model.path) / SEEN
+    seen = Path(resolve(config.model.path)) / SEEN
     base = json.loads(seen.read_text(encoding="utf-8")) if seen.exists() else []
     return {s for e in read_episodes(episodes) for step in e.steps for s in arguments_of(step.instruction)} | set(base)

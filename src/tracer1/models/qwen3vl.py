@@ -25,6 +25,7 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.processing_utils import ProcessorMixin
 
+from tracer1.assets import resolve
 from tracer1.errors import DataError, SetupError
 from tracer1.models.drafting import DecodingCost, decode
 from tracer1.types import Message
@@ -70,6 +71,7 @@ def load_processor(path: str | Path, pixels: tuple[int, int] | None = None) -> A
 
     ``pixels``: the least and the most that an image is scaled to; None keeps what the folder says.
     """
+    path = resolve(path)
     with _loading(path):
         if importlib.util.find_spec("torchvision"):
             processor = AutoProcessor.from_pretrained(path)
@@ -84,6 +86,7 @@ def load_processor(path: str | Path, pixels: tuple[int, int] | None = None) -> A
 
 def load_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Any:
     """A vision-language model in evaluation mode, from a folder or a hub name; SetupError when none can be loaded."""
+    path = resolve(path)
     with _loading(path):
         return AutoModelForImageTextToText.from_pretrained(path, dtype=dtype).eval()
 

@@ -1,0 +1,185 @@
+"""The library from Python: load a planner, plan, act on an environment, score a plan, read a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+from tracer1.agent.loop import Limits, run_episodes
+from tracer1.config.loading import load_config
+from tracer1.config.settings import Config
+from tracer1.errors import UsageError
+from tracer1.executors.registry import make_executor
+from tracer1.executors.running import Background
+from tracer1.files import json_lines
+from tracer1.plan.prompt import PROMPTS, PromptSpec
+from tracer1.plan.text import render_plan, require_plan
+from tracer1.rewards.trajectory import PROFILES, score_trajectory
+from tracer1.types import Env, Executor, HistoryStep, Model, Observation, Plan, Score, Step, Task, Trajectory
+
+ENVIRONMENTS: Final = {"toy": "tracer1.envs.toy:ToyForm"}
+
+
+# ---- planning --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """A model together with the prompt that it understands: it forecasts the next steps of a task."""
+
+    model: Model
+    spec: PromptSpec
+
+    def plan(
+        self,
+        goal: str,
+        screenshot: Path | str,
+        history: Sequence[HistoryStep] = (),
+        horizon: int | None = None,
+    ) -> Plan:
+        """The next steps towards ``goal`` from what the ``screenshot`` (a path) shows.
+
+        history: the steps taken so far. horizon: how many steps to forecast, the planner's own if None.
+        Raises PlanError when the completion holds no plan, ModelError when the engine gives no completion.
+        """
+        from tracer1.data.images import read_image_file
+
+        size = read_image_file(Path(screenshot)).size
+        prompt = self.spec.prompt(Task(goal), Observation(str(screenshot), size), history, len(history) + 1, horizon)
+        return require_plan(self.model.complete([prompt])[0])
+
+
+def load_planner(
+    model: Path | str,
+    *,
+    model_name: str = "",
+    horizon: int | None = None,
+    history: int | None = None,
+    prompt_version: str | None = None,
+) -> Planner:
+    """A planner from a Hugging Face folder, a hub name or the URL of an OpenAI-compatible server (``.../v1``).
+
+    model_name: which model the server is to use. horizon, history, prompt_version: those of the run that trained the
+    planner if None; a folder outside a run has T = 5, K = 5 and the short prompt.
+    Raises SetupError when no planner can be loaded.
+    """
+    settings = _settings_of(model)
+    version = prompt_version or settings.plan.prompt_version
+    if version not in PROMPTS:
+        raise UsageError(f"unknown prompt version {version!r}: use {' or '.join(PROMPTS)}")
+    steps = settings.plan.horizon if horizon is None else horizon
+    past = settings.plan.history if history is None else history
+    spec = replace(PROMPTS[version], horizon=steps, history=past)
+    return Planner(_model(str(model), model_name, settings), spec)
+
+
+def _model(model: str, model_name: str, settings: Config) -> Model:
+    if model.startswith(("http://", "https://")):
+        from tracer1.models.endpoint import Endpoint
+
+        return Endpoint(model_name, model)
+    from tracer1.models.qwen3vl import LocalPlanner
+
+    tokens = settings.stage1.max_completion_tokens
+    return LocalPlanner(model, max_new_tokens=tokens, pixels=settings.model.pixels)
+
+
+def _settings_of(model: Path | str) -> Config:
+    """The configuration of the run that a planner's folder (RUN/checkpoints/NAME) belongs to, else the demo's."""
+    own = Path(model).absolute().parent.parent / "config.yaml"
+    return load_config(own if own.is_file() else "nano")
+
+
+# ---- acting ----------------------------------------------------------------------------------------------------------
+
+
+def make_env(name: str, **options: Any) -> Env:
+    """An environment by its name, or of your own by ``module:Class``, built with ``options``.
+
+    Raises UsageError when there is none of that name.
+    """
+    module, _, attribute = ENVIRONMENTS.get(name, name).partition(":")
+    if not attribute:
+        raise UsageError(f"no environment {name!r}; use {', '.join(ENVIRONMENTS)} or module:Class")
+    if name in ENVIRONMENTS:
+        options.setdefault("images", mkdtemp(prefix="tracer1-"))
+    made: Env = getattr(import_module(module), attribute)(**options)
+    return made
+
+
+def run_episode(
+    env: Env | str,
+    planner: Planner,
+    task: str,
+    seed: int = 0,
+    *,
+    executor: Executor | str = "dom",
+    max_steps: int = 12,
+    seconds: float = 120.0,
+) -> Trajectory:
+    """One episode of the plan-act loop: forecast, let the executor do the first step, look, forecast again.
+
+    env, executor: objects, or names for ``make_env`` and ``make_executor``. The episode never raises for what fails
+    in it: ``ending`` and ``where`` of the Trajectory say what happened.
+    """
+    env = make_env(env) if isinstance(env, str) else env
+    executor = make_executor(executor) if isinstance(executor, str) else executor
+    limits = Limits(default_steps=max_steps, seconds=seconds)
+    work = run_episodes([(task, seed)], [env], planner.model, executor, planner.spec, limits)
+    with Background() as loop:  # a thread of its own: a notebook has a running loop already
+        return loop.run(work)[0]
+
+
+# ---- scoring ---------------------------------------------------------------------------------------------------------
+
+
+def score_plan(plan: Plan | str, reference: Plan | Sequence[Step | str], profile: str = "paper") -> Score:
+    """The stage 1 reward of a plan (or a raw completion) against the recorded next steps (or their action types).
+
+    ``overall`` is between 0 and 1; ``terms`` has its parts by name. profile: ``paper`` or ``prototype``.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"unknown profile {profile!r}: use {' or '.join(PROFILES)}")
+    completion = plan if isinstance(plan, str) else render_plan(plan)
+    steps = reference.steps if isinstance(reference, Plan) else reference
+    return score_trajectory(completion, steps, PROFILES[profile])
+
+
+# ---- runs ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run directory as its files are now; a run that is still going can be read at any time."""
+
+    folder: Path
+    config: Config
+    metrics: tuple[dict[str, Any], ...]  # a row a training step
+    results: dict[str, Any] | None  # of the evaluation; None before there is one
+
+    def rollouts(self) -> Iterator[dict[str, Any]]:
+        """The sampled completions with their score terms, in order, read as they are asked for."""
+        return _lines(self.folder / "rollouts.jsonl")
+
+
+def read_run(folder: Path | str) -> Run:
+    """Read a run directory. Raises UsageError when the folder is none."""
+    folder = Path(folder)
+    if not (folder / "config.yaml").is_file():
+        raise UsageError(f"{folder}: no run directory, it has no config.yaml")
+    results = folder / "results.json"
+    return Run(
+        folder,
+        load_config(folder / "config.yaml"),
+        tuple(_lines(folder / "metrics.jsonl")),
+        json.loads(results.read_text(encoding="utf-8")) if results.is_file() else None,
+    )
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    return (record for _, record in json_lines(file)) if file.is_file() else iter(())
