@@ -26,6 +26,7 @@ from tracer1.progress import progress
 from tracer1.recipes.record import record_miniwob
 from tracer1.recipes.train import stage_with_progress
 from tracer1.report.html import build_report
+from tracer1.results.model_card import write_model_card
 from tracer1.results.run import prepare, write_json
 
 T = TypeVar("T")
@@ -79,6 +80,8 @@ def demo(config: Config, say: Say) -> dict[str, Any]:
     results["executors"] = clock.run("executors", lambda: executors(config, say))
     results["minutes"] = {**clock.minutes, "all": round(sum(clock.minutes.values()), 2)}
     write_json(run / "results.json", results)
+    for name in STAGES[1:]:
+        write_model_card(run / "checkpoints" / name, config, name)  # now with its scores
     build_report([run], run / "report.html")
     return results
 

@@ -12,6 +12,7 @@ from tracer1.config.settings import Config, StageSettings
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.progress import progress
+from tracer1.results.model_card import write_model_card
 from tracer1.results.run import prepare
 from tracer1.training.base import train_base
 from tracer1.training.scoring import make_scorer
@@ -80,7 +81,9 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
 
         if name == "stage1" and not (run / "checkpoints" / name).exists():
             forget_stage_1(run)
-        return train_stage(config, run, name, on_step)
+        made = train_stage(config, run, name, on_step)
+        write_model_card(made, config, name)
+        return made
 
 
 def base_with_progress(config: Config, run: Path) -> Path:
@@ -88,7 +91,9 @@ def base_with_progress(config: Config, run: Path) -> Path:
     record_demonstrations(config)
     total = config.warmup.drill_steps + config.warmup.steps
     with progress("warm-up") as tick:
-        return train_base(config, run, lambda row: tick(int(row["step"]) + 1, total, f"loss {row['loss']:.3f}"))
+        made = train_base(config, run, lambda row: tick(int(row["step"]) + 1, total, f"loss {row['loss']:.3f}"))
+    write_model_card(made, config, "base")
+    return made
 
 
 def record_demonstrations(config: Config) -> None:
