@@ -35,7 +35,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 def cli_page() -> str:
     """Every command: what it does, an example, its arguments and options."""
-    lines = ["# Commands", "", "Exit codes: 0 success, 1 failure, 2 wrong usage. `--debug` shows the traceback of a failure.", ""]
+    codes = "Exit codes: 0 success, 1 failure, 2 wrong usage. `--debug` shows the traceback of a failure."
+    lines = ["# Commands", "", codes, ""]
     for path, command in commands(typer.main.get_command(app)):
         lines += [f"## tracer1 {path}", "", *help_lines(command.help or ""), "", *parameter_table(command), ""]
     return "\n".join(lines)
@@ -91,11 +92,15 @@ def cell(text: str) -> str:
 
 def config_page() -> str:
     """Every section and key of the configuration, with its type, default and purpose."""
-    lines = ["# Configuration", "", "One YAML file, and `key=value` overrides on the command line. An unknown key is an error.", ""]
-    lines += ["`tracer1 check CONFIG` reads it and names what would stop a run.", "", "## Top level", "", *setting_table(Config)]
+    lines = ["# Configuration", "", _ABOUT, "", "## Top level", "", *setting_table(Config)]
     for name, model in sections(Config):
-        lines += ["", f"## {name}", "", " ".join(inspect.cleandoc(model.__doc__ or "").split()), "", *setting_table(model, name)]
+        lines += ["", f"## {name}", "", inspect.cleandoc(model.__doc__ or ""), "", *setting_table(model)]
     return "\n".join(lines) + "\n"
+
+
+_ABOUT = """\
+One YAML file, and `key=value` overrides on the command line. Paths are relative to the working directory. An unknown
+key is an error. `tracer1 check CONFIG` names what would stop a run."""
 
 
 def sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
@@ -116,7 +121,7 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 
-def setting_table(model: type[BaseModel], section: str = "") -> list[str]:
+def setting_table(model: type[BaseModel]) -> list[str]:
     """The keys of one section that are values."""
     comments = field_comments(model)
     rows = []

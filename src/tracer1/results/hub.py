@@ -14,7 +14,7 @@ def require_upload(repository: str) -> None:
     """Raise UsageError before hours of training where an upload could not succeed: a wrong name, or no login."""
     from huggingface_hub import get_token
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils._validators import validate_repo_id
 
     try:
         validate_repo_id(repository)

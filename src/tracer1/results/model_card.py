@@ -135,8 +135,11 @@ def _scores(results: Mapping[str, Any], name: str) -> str:
     entry = next((row for row in results.get("stages", ()) if row.get("name") == name), None)
     if entry is None:
         return "Not evaluated yet."
-    rows = [(title, entry.get(key), entry.get(spread), entry.get(count)) for title, key, spread, count in _MEASURES]
-    lines = [f"| {title} | {value:.3f} | {_interval(spread)} | {count} |" for title, value, spread, count in rows if value]
+    lines = [
+        f"| {title} | {entry[key]:.3f} | {_interval(entry.get(spread))} | {entry.get(count, '')} |"
+        for title, key, spread, count in _MEASURES
+        if entry.get(key) is not None
+    ]
     return "\n".join(["| | value | 95 % interval | count |", "|---|---|---|---|", *lines])
 
 
