@@ -21,6 +21,8 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 LAYERS = (
     "types",
     "errors",
+    "keys",
+    "extensions",
     "files",
     "assets",
     "coordinates",
@@ -44,7 +46,17 @@ LAYERS = (
     "api",
     "cli",
 )
-CORE = ("types.py", "errors.py", "coordinates.py", "actions.py", "plan/", "rewards/", "executors/instruction.py")
+CORE = (
+    "types.py",
+    "errors.py",
+    "keys.py",
+    "extensions.py",
+    "coordinates.py",
+    "actions.py",
+    "plan/",
+    "rewards/",
+    "executors/instruction.py",
+)
 PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
@@ -74,7 +86,7 @@ ADAPTERS = {
     "tokenizers": {"models/tokenizer.py"},
     "trl": {"training/trl/trainer.py"},
     "datasets": {"training/trl/trainer.py", "training/stages.py", "bench/grpo.py", "bench/data.py"},
-    "playwright": {"envs/miniwob/browser.py", "checks/doctor.py"},
+    "playwright": {"envs/miniwob/browser.py", "envs/miniwob/input.py", "envs/miniwob/page.py", "checks/doctor.py"},
     "miniwob": {"envs/miniwob/server.py"},
     "rapidocr": {"executors/ocr.py"},
     "openai": {"models/endpoint.py"},

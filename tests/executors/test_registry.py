@@ -22,7 +22,7 @@ def test_unknown_names(name: str, says: str) -> None:
 
 
 def test_unknown_options() -> None:
-    with pytest.raises(UsageError, match="takes no arguments"):
+    with pytest.raises(UsageError, match="options \\['colour'\\]: got an unexpected"):
         make_executor("dom", colour="red")
 
 

@@ -177,7 +177,7 @@ def _screens(config: Config) -> Sequence[Size]:
     """What rows that are not there yet will show: the browser that they are recorded in, or usual screens."""
     if config.data.record is not None:
         try:
-            from tracer1.envs.miniwob.browser import VIEWPORT
+            from tracer1.envs.miniwob.tasks import VIEWPORT
 
             return [(VIEWPORT[0] * config.data.record.scale, VIEWPORT[1] * config.data.record.scale)]
         except ImportError:  # told as the browser's

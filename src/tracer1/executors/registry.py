@@ -1,4 +1,4 @@
-"""The executors by name: one word in a config chooses one."""
+"""The executors by name: one word in a configuration chooses one, or a path to a class of one's own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from tracer1.errors import SetupError, UsageError
+from tracer1.extensions import EXECUTOR, call_with_options, is_dotted, load_object
 from tracer1.types import Executor
 
 EXECUTORS: Final = {
@@ -18,23 +19,26 @@ EXECUTORS: Final = {
 def make_executor(name: str, **options: Any) -> Executor:
     """The executor called ``name`` (or at a path ``module:Class``), built with ``options``.
 
-    Raises UsageError for an unknown name or option, SetupError when a package that it needs is missing.
+    Raises UsageError for an unknown name or option or for a class that is no executor, SetupError when a package that
+    it needs is missing.
     """
-    module, _, attribute = EXECUTORS.get(name, name).partition(":")
-    if not attribute:
+    made = _shipped(name) if name in EXECUTORS else _own(name)
+    executor: Executor = call_with_options(made, options, f"executor {name!r}")
+    if not isinstance(getattr(executor, "name", None), str):
+        raise UsageError(f"executor {name!r}: it needs an attribute 'name', the word for it in results")
+    return executor
+
+
+def _shipped(name: str) -> Any:
+    module, _, attribute = EXECUTORS[name].partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise SetupError(f"executor {name!r} needs {error.name}; run: pip install 'tracer1[{name}]'") from error
+
+
+def _own(name: str) -> Any:
+    if not is_dotted(name):
         known = ", ".join(EXECUTORS)
         raise UsageError(f"no executor {name!r}; choose one of {known}, or give a path such as 'package.module:Class'")
-    try:
-        made = getattr(import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name and module.startswith(error.name):
-            raise UsageError(f"executor {name!r}: there is no module {module!r}") from error
-        package = f"'tracer1[{name}]'" if name in EXECUTORS else error.name
-        raise SetupError(f"executor {name!r} needs {error.name}; run: pip install {package}") from error
-    except AttributeError as error:
-        raise UsageError(f"executor {name!r}: {module} has no {attribute!r}") from error
-    try:
-        agent: Executor = made(**options)
-    except TypeError as error:
-        raise UsageError(f"executor {name!r}: {error}") from error
-    return agent
+    return load_object(name, EXECUTOR)

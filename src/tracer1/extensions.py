@@ -1,0 +1,140 @@
+"""Code that a configuration names as ``module:name``: imported only for what it should be, and looked at before it runs.
+
+Importing a module runs it, so ``tracer1 check`` imports nothing without ``--allow-code``. A module of the standard
+library is refused before its import, an object of another kind (a builtin, a function where a class is due) after it;
+neither is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from tracer1.errors import SetupError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A function that is called with these positional arguments. ``name`` is "" for a function outside a class."""
+
+    name: str
+    arguments: tuple[str, ...]
+    coroutine: bool
+
+    def __str__(self) -> str:
+        words = ("async " * self.coroutine, "def ", self.name or "function")
+        return f"{''.join(words)}({', '.join(self.arguments)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a dotted path must lead to: a class with ``methods``, or, where there are none, a ``function``."""
+
+    name: str
+    methods: tuple[Signature, ...] = ()
+    function: Signature | None = None
+
+
+EXECUTOR = Kind("executor", (Signature("act", ("step", "observation"), True),))
+ENVIRONMENT = Kind(
+    "environment",
+    (
+        Signature("reset", ("task", "seed"), True),
+        Signature("step", ("action",), True),
+        Signature("close", (), True),
+    ),
+)
+REWARD = Kind("reward function", function=Signature("", ("completions", "rows"), False))
+
+
+def is_dotted(path: str) -> bool:
+    """Whether ``path`` looks like ``package.module:name``, so that following it imports code."""
+    module, colon, name = path.partition(":")
+    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def load_object(path: str, kind: Kind) -> Any:
+    """The class or function at ``path`` (``package.module:name``), imported and inspected but not called.
+
+    The working directory is importable, after everything that is installed.
+    Raises UsageError when there is no such object or it is not of the kind, SetupError when its module needs a package
+    that is not installed.
+    """
+    if not is_dotted(path):
+        raise UsageError(f"{kind.name} {path!r}: write it as 'package.module:name'")
+    module, _, name = path.partition(":")
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise UsageError(f"{kind.name} {path!r}: {module} is a module of Python itself, which has no {kind.name}")
+    found = getattr(_import(module, f"{kind.name} {path!r}"), name, None)
+    if found is None:
+        raise UsageError(f"{kind.name} {path!r}: {module} has no {name!r}")
+    reason = refusal(found, kind)
+    if reason is not None:
+        raise UsageError(f"{kind.name} {path!r}: {reason}")
+    return found
+
+
+def refusal(found: Any, kind: Kind) -> str | None:
+    """Why ``found`` is not of the kind, or None. Nothing of it is called."""
+    if kind.function is not None:
+        if not isinstance(found, FunctionType):
+            return f"it is {_described(found)}; write a function: {kind.function}"
+        return _mismatch(found, kind.function, bound=False)
+    if not inspect.isclass(found):
+        shape = "; ".join(map(str, kind.methods))
+        return f"it is {_described(found)}; write a class with: {shape}"
+    reasons = (_mismatch(inspect.getattr_static(found, each.name, None), each, bound=True) for each in kind.methods)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def call_with_options(made: Callable[..., Any], options: dict[str, Any], where: str) -> Any:
+    """``made(**options)``; UsageError when its signature does not take them."""
+    try:
+        inspect.signature(made).bind(**options)
+    except TypeError as error:
+        raise UsageError(f"{where}: options {sorted(options)}: {error}") from error
+    return made(**options)
+
+
+def _import(module: str, where: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last, so that no file here replaces an installed package
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise UsageError(f"{where}: there is no module {module!r} here or among the installed ones") from error
+        raise SetupError(f"{where} needs {error.name}; run: pip install {error.name}") from error
+
+
+def _mismatch(found: Any, wanted: Signature, *, bound: bool) -> str | None:
+    """Why ``found`` cannot be called as ``wanted``, or None."""
+    if not isinstance(found, FunctionType):
+        return f"it has no Python method {wanted.name!r}; write: {wanted}"
+    if inspect.iscoroutinefunction(inspect.unwrap(found)) != wanted.coroutine:
+        word = "must be" if wanted.coroutine else "must not be"
+        return f"{wanted.name or found.__name__} {word} async; write: {wanted}"
+    arguments = [None] * (len(wanted.arguments) + bound)
+    try:
+        inspect.signature(found).bind(*arguments)
+    except TypeError as error:
+        return f"{wanted.name or found.__name__} does not take these arguments ({error}); write: {wanted}"
+    return None
+
+
+def _described(found: Any) -> str:
+    if inspect.isbuiltin(found):
+        return "a builtin function"
+    if inspect.isclass(found):
+        return "a class"
+    if inspect.isfunction(found):
+        return "a function"
+    return f"of type {type(found).__name__}"
