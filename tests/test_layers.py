@@ -26,6 +26,8 @@ LAYERS = (
     "files",
     "assets",
     "coordinates",
+    "formats",
+    "keyboard",
     "actions",
     "plan",
     "rewards",
@@ -52,12 +54,14 @@ CORE = (
     "keys.py",
     "extensions.py",
     "coordinates.py",
+    "formats.py",
+    "keyboard.py",
     "actions.py",
     "plan/",
     "rewards/",
     "executors/instruction.py",
 )
-PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
+PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
 # Who may import a framework, and nobody else. The doctor asks each whether it works.

@@ -7,26 +7,24 @@ from typing import Final
 
 from playwright.async_api import Mouse, Page
 
+from tracer1 import keyboard
 from tracer1.coordinates import convert, pixels
 from tracer1.envs.miniwob.tasks import VIEWPORT
 from tracer1.errors import ActionError
 from tracer1.types import Action, Point
 
 WHEEL: Final = 60  # CSS pixels that one scroll action moves
-KEYS: Final = {
+_BROWSER_KEYS: Final = {
     "ctrl": "Control",
     "alt": "Alt",
     "shift": "Shift",
     "cmd": "Meta",
-    "meta": "Meta",
     "enter": "Enter",
-    "return": "Enter",
     "esc": "Escape",
-    "escape": "Escape",
     "tab": "Tab",
     "space": "Space",
     "backspace": "Backspace",
-    "delete": "Delete",
+    "del": "Delete",
     "home": "Home",
     "end": "End",
     "pageup": "PageUp",
@@ -36,6 +34,7 @@ KEYS: Final = {
     "left": "ArrowLeft",
     "right": "ArrowRight",
 }
+KEYS: Final = {name: _BROWSER_KEYS[key] for name, key in keyboard.KEYS.items() if key in _BROWSER_KEYS}
 """Key names as actions spell them, and as the browser does; single characters stand for themselves."""
 
 
