@@ -81,14 +81,32 @@ def test_an_episode_runs_where_a_loop_is_running() -> None:
     planner = Planner(ScriptedModel(lambda _: tracer1.render_plan(PLAN)), PROMPTS["brief-1"])
 
     async def cell() -> tracer1.Trajectory:
-        return tracer1.run_episode("toy", planner, task="toy-press", seed=1, max_steps=2)
+        return tracer1.run_episode("toy:toy-press", planner, seed=1, max_steps=2)
 
     assert asyncio.run(cell()).ending in ("finished", "truncated", "failed")
 
 
+def test_an_open_environment_is_left_open(tmp_path: Path) -> None:
+    planner = Planner(ScriptedModel(lambda _: tracer1.render_plan(PLAN)), PROMPTS["brief-1"])
+
+    async def two() -> list[tracer1.Trajectory]:
+        async with tracer1.open_envs("toy", tmp_path) as (env,):
+            return [tracer1.run_episode(env, planner, "toy-press", seed) for seed in (0, 1)]
+
+    assert [episode.seed for episode in asyncio.run(two())] == [0, 1]
+    assert list(tmp_path.glob("*.png"))
+
+
+def test_an_environment_is_checked() -> None:
+    findings = tracer1.check_env("toy:toy-form")
+    assert len(findings) > 5
+    assert all(finding.ok for finding in findings)
+
+
 def test_unknown_names_are_one_line() -> None:
+    planner = Planner(ScriptedModel([]), PROMPTS["brief-1"])
     with pytest.raises(UsageError, match="no environment 'toys'"):
-        tracer1.make_env("toys")
+        tracer1.run_episode("toys", planner)
     with pytest.raises(UsageError, match="unknown profile 'strict'"):
         tracer1.score_plan(PLAN, ["click"], "strict")
     with pytest.raises(UsageError, match="no run directory"):

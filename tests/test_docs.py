@@ -97,7 +97,7 @@ def test_every_command_parses(document: Path) -> None:
 
 def test_the_command_check_can_fail() -> None:
     assert len(commands(ROOT / "docs/quickstart.md")) > 10
-    wrong_kind = "tracer1 data record amiga --tasks a --out b"
+    wrong_kind = "tracer1 train nano --stage 7"
     for wrong in ("tracer1 fly", "tracer1 act --model", "tracer1 demo --fast", wrong_kind):
         with pytest.raises(WrongUsage):
             parse(wrong)

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from tracer1.api import (
         Planner,
         Run,
+        check_env,
         load_planner,
-        make_env,
         read_run,
         run_episode,
         score_plan,
     )
     from tracer1.config.loading import load_config
+    from tracer1.envs.registry import open_envs
     from tracer1.executors.registry import make_executor
     from tracer1.plan.text import parse_plan, render_plan
     from tracer1.recipes.train import train
@@ -37,10 +38,11 @@ __all__ = [
     "Task",
     "Trajectory",
     "__version__",
+    "check_env",
     "load_config",
     "load_planner",
-    "make_env",
     "make_executor",
+    "open_envs",
     "parse_plan",
     "read_run",
     "render_plan",
@@ -50,8 +52,9 @@ __all__ = [
 ]
 
 _MODULES = {
-    "tracer1.api": ("Planner", "Run", "load_planner", "make_env", "read_run", "run_episode", "score_plan"),
+    "tracer1.api": ("Planner", "Run", "check_env", "load_planner", "read_run", "run_episode", "score_plan"),
     "tracer1.config.loading": ("load_config",),
+    "tracer1.envs.registry": ("open_envs",),
     "tracer1.executors.registry": ("make_executor",),
     "tracer1.plan.text": ("parse_plan", "render_plan"),
     "tracer1.recipes.train": ("train",),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, Final
+from typing import Any
 
 from tracer1.agent.loop import Limits, run_episodes
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
+from tracer1.envs.checker import EnvFinding, examine
+from tracer1.envs.registry import parse_env
 from tracer1.errors import UsageError
 from tracer1.executors.registry import make_executor
 from tracer1.executors.running import Background
@@ -21,9 +22,6 @@ from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.plan.text import render_plan, require_plan
 from tracer1.rewards.trajectory import PROFILES, score_trajectory
 from tracer1.types import Env, Executor, HistoryStep, Model, Observation, Plan, Score, Step, Task, Trajectory
-
-ENVIRONMENTS: Final = {"toy": "tracer1.envs.toy:ToyForm"}
-
 
 # ---- planning --------------------------------------------------------------------------------------------------------
 
@@ -98,41 +96,49 @@ def _settings_of(model: Path | str) -> Config:
 # ---- acting ----------------------------------------------------------------------------------------------------------
 
 
-def make_env(name: str, **options: Any) -> Env:
-    """An environment by its name, or of your own by ``module:Class``, built with ``options``.
-
-    Raises UsageError when there is none of that name.
-    """
-    module, _, attribute = ENVIRONMENTS.get(name, name).partition(":")
-    if not attribute:
-        raise UsageError(f"no environment {name!r}; use {', '.join(ENVIRONMENTS)} or module:Class")
-    if name in ENVIRONMENTS:
-        options.setdefault("images", mkdtemp(prefix="tracer1-"))
-    made: Env = getattr(import_module(module), attribute)(**options)
-    return made
-
-
 def run_episode(
     env: Env | str,
     planner: Planner,
-    task: str,
+    task: str = "",
     seed: int = 0,
     *,
     executor: Executor | str = "dom",
     max_steps: int = 12,
     seconds: float = 120.0,
+    images: Path | str | None = None,
 ) -> Trajectory:
     """One episode of the plan-act loop: forecast, let the executor do the first step, look, forecast again.
 
-    env, executor: objects, or names for ``make_env`` and ``make_executor``. The episode never raises for what fails
-    in it: ``ending`` and ``where`` of the Trajectory say what happened.
+    env: a name with its task, such as ``miniwob:login-user`` or ``module:Class:task``, which is opened and closed here
+    (``images``: the folder for its screenshots, a temporary one if None); or an open environment, with ``task`` beside
+    it. executor: an object, or a name for ``make_executor``. What fails in the episode is not raised: ``ending`` and
+    ``where`` of the Trajectory say what happened.
     """
-    env = make_env(env) if isinstance(env, str) else env
-    executor = make_executor(executor) if isinstance(executor, str) else executor
+    agent = make_executor(executor) if isinstance(executor, str) else executor
     limits = Limits(default_steps=max_steps, seconds=seconds)
-    work = run_episodes([(task, seed)], [env], planner.model, executor, planner.spec, limits)
+
+    async def act(opened: Env, name: str) -> Trajectory:
+        episodes = run_episodes([(name, seed)], [opened], planner.model, agent, planner.spec, limits)
+        return (await episodes)[0]
+
+    async def open_and_act(text: str) -> Trajectory:
+        factory, name = parse_env(text)
+        async with factory(images or mkdtemp(prefix="tracer1-")) as (opened,):
+            return await act(opened, name)
+
     with Background() as loop:  # a thread of its own: a notebook has a running loop already
-        return loop.run(work)[0]
+        return loop.run(open_and_act(env) if isinstance(env, str) else act(env, task))
+
+
+def check_env(env: str, seed: int = 0) -> list[EnvFinding]:
+    """Check that an environment, named as in ``run_episode``, keeps its contract: a finding for each promise.
+
+    Raises UsageError for an unknown environment or task.
+    """
+    factory, task = parse_env(env)
+    expert = factory.expert(task) if factory.has_expert(task) else None
+    with Background() as loop:
+        return loop.run(examine(factory, task, expert, seed))
 
 
 # ---- scoring ---------------------------------------------------------------------------------------------------------
