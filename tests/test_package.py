@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[1]
 
 def test_the_import_is_fast_and_loads_nothing_else() -> None:
     code = (
-        "import sys, time; before = set(sys.modules); started = time.perf_counter()\n"
+        "import sys, time; before = set(sys.modules); started = time.process_time()\n"
         "import tracer1\n"
-        "took = time.perf_counter() - started\n"
+        "took = time.process_time() - started\n"
         "print(took, *(n for n in set(sys.modules) - before if n.split('.')[0] not in sys.stdlib_module_names))"
     )
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
