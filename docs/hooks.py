@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import tokenize
-import types
 from collections.abc import Iterator
-from io import StringIO
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import typer
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from tracer1.cli.main import app
-from tracer1.config.settings import Config
+from tracer1.config.reference import config_reference
 
 # ---- mkdocs ----------------------------------------------------------------------------------------------------------
 
@@ -89,86 +83,33 @@ def cell(text: str) -> str:
 
 # ---- settings --------------------------------------------------------------------------------------------------------
 
-
-def config_page() -> str:
-    """Every section and key of the configuration, with its type, default and purpose."""
-    lines = ["# Configuration", "", _ABOUT, "", "## Top level", "", *setting_table(Config)]
-    for name, model in sections(Config):
-        lines += ["", f"## {name}", "", inspect.cleandoc(model.__doc__ or ""), "", *setting_table(model)]
-    return "\n".join(lines) + "\n"
-
-
 _ABOUT = """\
 One YAML file, and `key=value` overrides on the command line. Paths are relative to the working directory. An unknown
 key is an error. `tracer1 check CONFIG` names what would stop a run."""
+TWINS = {"stage1": "stage2"}  # sections with the same settings are shown once
 
 
-def sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """(dotted name, class) of every section; sections of one class are shown once, under all their names."""
-    named: dict[type[BaseModel], list[str]] = {}
-    for name, field in model.model_fields.items():
-        inner = section_of(field)
-        if inner is not None:
-            named.setdefault(inner, []).append(f"{prefix}{name}")
-    for inner, names in named.items():
-        yield ", ".join(names), inner
-        yield from sections(inner, f"{names[0]}.")
+def config_page() -> str:
+    """Every section and key of the configuration, with its type, default and purpose."""
+    lines = ["# Configuration", "", _ABOUT, "", "## Top level", "", *setting_table("")]
+    for section in (setting for setting in config_reference() if setting.type == "section"):
+        if section.key not in TWINS.values():
+            title = ", ".join(filter(None, (section.key, TWINS.get(section.key))))
+            lines += ["", f"## {title}", "", section.description, "", *setting_table(f"{section.key}.")]
+    return "\n".join(lines) + "\n"
 
 
-def section_of(field: FieldInfo) -> type[BaseModel] | None:
-    """The class of a field that is itself a section."""
-    kinds = [field.annotation, *get_args(field.annotation)]
-    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
-
-
-def setting_table(model: type[BaseModel]) -> list[str]:
-    """The keys of one section that are values."""
-    comments = field_comments(model)
+def setting_table(prefix: str) -> list[str]:
+    """The values of one section as a table."""
     rows = []
-    for name, field in model.model_fields.items():
-        if section_of(field) is None:
-            purpose = field.description or comments.get(name, "")
-            rows.append(f"| `{name}` | {cell(kind(field.annotation))} | {shown(field)} | {cell(purpose)} |")
+    for setting in config_reference():
+        name = setting.key.removeprefix(prefix)
+        if setting.key.startswith(prefix) and "." not in name and setting.type != "section":
+            rows.append(
+                f"| `{name}` | {cell(setting.type)} | {quoted(setting.default)} | {cell(setting.description)} |"
+            )
     return ["| key | type | default | |", "|---|---|---|---|", *rows]
 
 
-def shown(field: FieldInfo) -> str:
-    """A field's default in YAML's words."""
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
-    words = {None: "null", True: "true", False: "false"}
-    if isinstance(value, bool) or value is None:
-        return f"`{words[value]}`"
-    return f"`{list(value) if isinstance(value, tuple) else value}`".replace("''", '""')
-
-
-def kind(annotation: Any) -> str:
-    """A type in plain words."""
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return " or ".join(f"`{value}`" for value in inner)
-    if origin in (Union, types.UnionType):
-        return " or ".join(kind(part) for part in inner if part is not type(None)) + (
-            ", or null" if type(None) in inner else ""
-        )
-    if origin is tuple:
-        return f"list of {kind(inner[0])}"
-    if origin is list:
-        return f"list of {kind(inner[0])}"
-    if origin is dict:
-        return f"names to {kind(inner[1])}" if inner else "names to values"
-    if hasattr(annotation, "__metadata__"):
-        return kind(inner[0])
-    words = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
-    return words.get(annotation, getattr(annotation, "__name__", str(annotation)))
-
-
-def field_comments(model: type[BaseModel]) -> dict[str, str]:
-    """The comment behind each field in the source, by the field's name."""
-    source = inspect.cleandoc("\n" + inspect.getsource(model))
-    tokens = tokenize.generate_tokens(StringIO(source).readline)
-    by_line = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
-    (definition,) = ast.parse(source).body
-    fields = [node for node in definition.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
-    return {node.target.id: by_line[node.end_lineno] for node in fields if node.end_lineno in by_line}
+def quoted(default: str) -> str:
+    return default if default == "required" else f"`{default}`"

@@ -239,8 +239,9 @@ def test_an_unknown_bench(run: Callable[..., Result]) -> None:
 
 
 def test_an_unknown_environment(run: Callable[..., Result], tmp_path: Path) -> None:
-    for name in ("atari:pong", "miniwob", "miniwob:"):
-        one_line(run("act", name, "--model", tmp_path), 2, f"no environment '{name}'", "miniwob:login-user")
+    one_line(run("act", "atari:pong", "--model", tmp_path), 2, "no module 'atari'", "by name there are miniwob, toy")
+    for name in ("miniwob", "miniwob:"):
+        one_line(run("act", name, "--model", tmp_path), 2, "miniwob needs a task", "login-user")
 
 
 def test_a_model_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
@@ -293,7 +294,7 @@ def test_tasks_are_separated_by_commas() -> None:
 def test_the_quick_demo_is_a_valid_configuration() -> None:
     from tracer1.config.loading import load_config
 
-    config = load_config(ROOT / common.DEMO_CONFIG, training.QUICK)
+    config = load_config(ROOT / common.DEMO_CONFIG, values=training.QUICK)
     assert config.stage1.steps < load_config(ROOT / common.DEMO_CONFIG).stage1.steps
 
 
@@ -313,7 +314,7 @@ def test_an_interruption_is_one_line(run: Callable[..., Result], monkeypatch: py
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "emit", interrupted)
-    one_line(run("reward", "-", stdin=GOLD + "\n"), 130, "interrupted; start the same command again to go on")
+    one_line(run("reward", "-", stdin=GOLD + "\n"), 130, "interrupted; run the same command again to resume")
 
 
 def test_a_bug_is_not_hidden(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

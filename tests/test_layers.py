@@ -48,20 +48,8 @@ LAYERS = (
     "api",
     "cli",
 )
-CORE = (
-    "types.py",
-    "errors.py",
-    "keys.py",
-    "extensions.py",
-    "coordinates.py",
-    "formats.py",
-    "keyboard.py",
-    "actions.py",
-    "plan/",
-    "rewards/",
-    "executors/instruction.py",
-)
 PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
+CORE = ("types.py", "errors.py", "keys.py", "extensions.py", *PURE, "executors/instruction.py")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
 # Who may import a framework, and nobody else. The doctor asks each whether it works.
@@ -85,7 +73,7 @@ ADAPTERS = {
         "models/tokenizer.py",
         "training/shared_prompt.py",
         "training/trl/trainer.py",
-        "checks/preflight.py",
+        "checks/model.py",
     },
     "tokenizers": {"models/tokenizer.py"},
     "trl": {"training/trl/trainer.py"},

@@ -11,6 +11,7 @@ from typing import Any
 
 from tracer1.agent.loop import Limits, run_episodes
 from tracer1.config.loading import load_config
+from tracer1.config.planner import PlannerSettings, planner_settings, settings_of
 from tracer1.config.settings import Config
 from tracer1.envs.checker import EnvFinding, examine
 from tracer1.envs.registry import parse_env
@@ -62,35 +63,27 @@ def load_planner(
 ) -> Planner:
     """A planner from a Hugging Face folder, a hub name or the URL of an OpenAI-compatible server (``.../v1``).
 
-    model_name: which model the server is to use. horizon, history, prompt_version: those of the run that trained the
-    planner if None; a folder outside a run has T = 5, K = 5 and the short prompt.
-    Raises SetupError when no planner can be loaded.
+    model_name: the server's model, where it has several. horizon, history, prompt_version: those that the planner was
+    trained with if None. Raises SetupError when no planner can be loaded.
     """
-    settings = _settings_of(model)
-    version = prompt_version or settings.plan.prompt_version
+    own = planner_settings(model) or settings_of(load_config("nano"))
+    version = prompt_version or own.prompt_version
     if version not in PROMPTS:
         raise UsageError(f"unknown prompt version {version!r}: use {' or '.join(PROMPTS)}")
-    steps = settings.plan.horizon if horizon is None else horizon
-    past = settings.plan.history if history is None else history
+    steps = own.horizon if horizon is None else horizon
+    past = own.history if history is None else history
     spec = replace(PROMPTS[version], horizon=steps, history=past)
-    return Planner(_model(str(model), model_name, settings), spec)
+    return Planner(_model(str(model), model_name, own), spec)
 
 
-def _model(model: str, model_name: str, settings: Config) -> Model:
+def _model(model: str, model_name: str, own: PlannerSettings) -> Model:
     if model.startswith(("http://", "https://")):
         from tracer1.models.endpoint import Endpoint
 
         return Endpoint(model_name, model)
     from tracer1.models.qwen3vl import LocalPlanner
 
-    tokens = settings.stage1.max_completion_tokens
-    return LocalPlanner(model, max_new_tokens=tokens, pixels=settings.model.pixels)
-
-
-def _settings_of(model: Path | str) -> Config:
-    """The configuration of the run that a planner's folder (RUN/checkpoints/NAME) belongs to, else the demo's."""
-    own = Path(model).absolute().parent.parent / "config.yaml"
-    return load_config(own if own.is_file() else "nano")
+    return LocalPlanner(model, max_new_tokens=own.max_completion_tokens, pixels=own.pixels)
 
 
 # ---- acting ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One exception per boundary, so that a failure says whose it is.
+"""One exception per boundary, so that each failure names its cause.
 
 Every message is one line: what is wrong, where, and what to change. The command line prints it and exits with 1 or 2.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 
 class TraceR1Error(Exception):
-    """Base of everything this library raises on purpose."""
+    """Base of every error that this library foresees."""
 
 
 class UsageError(TraceR1Error):
-    """The caller asked for what cannot be: a wrong option, an unknown task, a broken config key (exit 2)."""
+    """A wrong option, an unknown task or an invalid setting (exit 2)."""
 
 
 class DataError(TraceR1Error):
-    """A record, an image or a file on disk is not as it should be; the message names file, row and field."""
+    """A record, an image or a file on disk is invalid; the message names file, row and field."""
 
 
 class FrameError(TraceR1Error):
@@ -27,28 +27,28 @@ class ActionError(TraceR1Error):
 
 
 class PlanError(TraceR1Error):
-    """A completion holds no plan that can be read; the message says what is wrong with it first."""
+    """A completion holds no readable plan; the message names the first problem."""
 
 
 class InstructionError(TraceR1Error):
-    """A step instruction names nothing that an executor could do or find: the planner's fault, scored as a miss."""
+    """An executor cannot do or find what a step instruction names: the planner's fault, scored as a miss."""
 
 
 class ExecutorError(TraceR1Error):
-    """An executor timed out or crashed: nobody's fault that a planner could learn from, so the sample is unscored."""
+    """An executor timed out or crashed. That teaches a planner nothing, so the sample is unscored."""
 
 
 class ModelError(TraceR1Error):
-    """A planner's engine or server gave no completion: the episode or sample fails, by name."""
+    """A planner's engine or server returned no completion; the episode or sample fails with this message."""
 
 
 class EnvironmentFailure(TraceR1Error):
-    """The environment (browser, page, server) failed: failed infrastructure, not a wrong answer."""
+    """The environment (browser, page, server) failed: an infrastructure failure, not a wrong answer."""
 
 
 class TrainingError(TraceR1Error):
-    """A run was stopped because it would teach nothing: the model does not see, or a stage did not pass its gate."""
+    """A run stopped because it would teach nothing: the model ignores its images, or stage 1 did not pass the gate."""
 
 
 class SetupError(TraceR1Error):
-    """Something the machine needs is missing (a browser, a package, disk space); the message says how to get it."""
+    """Something is missing on the machine (a browser, a package, disk space); the message says how to get it."""

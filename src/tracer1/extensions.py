@@ -1,4 +1,4 @@
-"""Code that a configuration names as ``module:name``: imported only for what it should be, and looked at before it runs.
+"""Code that a configuration names as ``module:name``: inspected before it is called, and refused if of another kind.
 
 Importing a module runs it, so ``tracer1 check`` imports nothing without ``--allow-code``. A module of the standard
 library is refused before its import, an object of another kind (a builtin, a function where a class is due) after it;
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
@@ -66,11 +66,8 @@ def load_object(path: str, kind: Kind) -> Any:
     Raises UsageError when there is no such object or it is not of the kind, SetupError when its module needs a package
     that is not installed.
     """
-    if not is_dotted(path):
-        raise UsageError(f"{kind.name} {path!r}: write it as 'package.module:name'")
+    require_path(path, kind)
     module, _, name = path.partition(":")
-    if module.partition(".")[0] in sys.stdlib_module_names:
-        raise UsageError(f"{kind.name} {path!r}: {module} is a module of Python itself, which has no {kind.name}")
     found = getattr(_import(module, f"{kind.name} {path!r}"), name, None)
     if found is None:
         raise UsageError(f"{kind.name} {path!r}: {module} has no {name!r}")
@@ -78,6 +75,15 @@ def load_object(path: str, kind: Kind) -> Any:
     if reason is not None:
         raise UsageError(f"{kind.name} {path!r}: {reason}")
     return found
+
+
+def require_path(path: str, kind: Kind) -> None:
+    """Raise UsageError for what can be refused without an import: another form, or a module of the standard library."""
+    if not is_dotted(path):
+        raise UsageError(f"{kind.name} {path!r}: write it as 'package.module:name'")
+    module = path.partition(":")[0]
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise UsageError(f"{kind.name} {path!r}: {module} is a module of Python itself, which has no {kind.name}")
 
 
 def refusal(found: Any, kind: Kind) -> str | None:
@@ -93,13 +99,12 @@ def refusal(found: Any, kind: Kind) -> str | None:
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def call_with_options(made: Callable[..., Any], options: dict[str, Any], where: str) -> Any:
-    """``made(**options)``; UsageError when its signature does not take them."""
+def require_options(made: Callable[..., Any], options: Mapping[str, Any], where: str) -> None:
+    """Raise UsageError when the signature of ``made`` does not take the options. It is not called."""
     try:
         inspect.signature(made).bind(**options)
     except TypeError as error:
         raise UsageError(f"{where}: options {sorted(options)}: {error}") from error
-    return made(**options)
 
 
 def _import(module: str, where: str) -> Any:

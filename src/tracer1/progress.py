@@ -1,4 +1,4 @@
-"""How far a long piece of work has come: a bar on a terminal, a plain line now and then elsewhere. On stderr."""
+"""Progress of long work on stderr: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ EVERY = 5.0  # seconds between plain lines
 
 
 class Tick(Protocol):
-    """Told how much is done, of how much in all, and the figures that matter now."""
+    """Takes the amount done, the total, and a note with the figures that matter now."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
 @contextmanager
 def progress(title: str, console: Console | None = None) -> Iterator[Tick]:
-    """Yield a function to call with (done, in all, note) as the work goes on, as often as is handy.
+    """Yield a function to call with (done, total, note) as often as is handy.
 
-    Plain lines come at most every EVERY seconds, and at the end.
+    Plain lines are at least EVERY seconds apart; the last one is always printed.
     """
     console = console or Console(stderr=True)
     if not console.is_terminal:

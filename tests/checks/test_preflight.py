@@ -16,10 +16,12 @@ import pytest
 import yaml
 from nano_planner import STAGE, Nano
 
+from tracer1.checks.endpoints import probe
 from tracer1.checks.findings import CheckItem, some
-from tracer1.checks.preflight import probe, run_check, tokenizer_class
-from tracer1.checks.rows import SCREENS
-from tracer1.checks.rows import Tokenizer as RowTokenizer
+from tracer1.checks.model import tokenizer_class
+from tracer1.checks.preflight import Options, run_check
+from tracer1.checks.tokens import SCREENS
+from tracer1.checks.tokens import Tokenizer as RowTokenizer
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.data.store import EpisodeStore
@@ -60,7 +62,9 @@ def windows(episode: Episode) -> list[Window]:
 def checked(tmp_path: Path, store: EpisodeStore, windows: list[Window]) -> Callable[..., dict[str, CheckItem]]:
     """Write a configuration (and the given windows, if any) and check it; the items by name."""
 
-    def check(*overrides: str, rows: list[Window] | None = None, trial: bool = False) -> dict[str, CheckItem]:
+    def check(
+        *overrides: str, rows: list[Window] | None = None, trial: bool = False, allow_code: bool = False
+    ) -> dict[str, CheckItem]:
         train = tmp_path / "train.parquet"
         write_windows(train, windows if rows is None else rows, store.directory)
         path = tmp_path / "config.yaml"
@@ -74,7 +78,7 @@ def checked(tmp_path: Path, store: EpisodeStore, windows: list[Window]) -> Calla
             f"stage2: {stage}",
         ]
         path.write_text("\n".join(lines))
-        return {item.name: item for item in run_check(load_config(path, overrides), trial)}
+        return {item.name: item for item in run_check(load_config(path, overrides), Options(trial, allow_code))}
 
     return check
 
@@ -86,7 +90,7 @@ def test_a_sound_configuration_passes_every_check(model: Path, checked: Callable
     assert items["train images"].detail == "1 files"
     assert items["train gold plans, stage 1"].detail == "2 recorded plans score 1.0"
     assert items["train gold plans, stage 2"].detail == "2 recorded plans score 1.0"
-    assert items["train executor"].detail == "2 of 2 recorded first steps end where they should"
+    assert items["train executor"].detail == "2 of 2 recorded first steps hit their recorded target"
     assert items["stage1 batches"].detail.startswith("143 steps of 2 prompts x 5 rollouts = 10 completions")
     assert "143.00 times through 2 rows" in items["stage2 batches"].detail
     assert items["executor"].detail == "dom"
@@ -246,11 +250,24 @@ def test_missing_data_are_named_or_will_be_recorded(
     item = checked(absent)["train data"]
     assert not item.ok
     assert "no such file" in item.detail
-    item = checked(absent, "data.record={tasks: [login-user, enter-text], episodes_per_task: 3}")["train data"]
-    assert item.ok
-    assert "2 tasks x 3 episodes will be recorded first" in item.detail
-    later = checked(f"data.heldout={tmp_path}/no.parquet", "data.record={tasks: [a], heldout_per_task: 9}")
+    episodes = f"data.episodes={tmp_path}/data"
+    coming = checked(absent, episodes, "data.record={tasks: [login-user, enter-text], episodes_per_task: 3}")
+    assert coming["train data"].ok
+    assert "2 tasks x 3 episodes will be recorded first" in coming["train data"].detail
+    assert "browser" in coming
+    later = checked(f"data.heldout={tmp_path}/no.parquet", episodes, "data.record={tasks: [a], heldout_per_task: 9}")
     assert "1 tasks x 9 episodes will be recorded first" in later["heldout data"].detail
+    (tmp_path / "data/train").mkdir(parents=True)
+    (tmp_path / "data/train/episodes.jsonl").touch()
+    cut = checked(absent, episodes, "data.record={tasks: [login-user]}")
+    assert "it will be cut from the episodes in " in cut["train data"].detail
+    assert "browser" not in cut
+
+
+def test_data_that_are_there_need_no_browser(model: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
+    """`train` records only what is missing, and evaluates nothing."""
+    items = checked("data.record={tasks: [login-user]}", "data.episodes=none", "evaluation.tasks=[login-user]")
+    assert "browser" not in items
 
 
 def test_rows_that_are_not_there_are_made_up(
@@ -266,7 +283,7 @@ def test_rows_that_are_not_there_are_made_up(
     assert (item.ok, item.optional) == (False, True)
     assert item.detail.endswith(" at most, 3000 allowed")
     assert "(every row fits)" in item.remedy
-    recorded = checked(absent, "data.record={tasks: [login-user], scale: 2}")["made-up prompts"]
+    recorded = checked(absent, "data.episodes=none", "data.record={tasks: [login-user], scale: 2}")["made-up prompts"]
     assert "of a 320x420 screen" in recorded.detail
     assert "made-up prompts" not in checked()
 
@@ -274,7 +291,7 @@ def test_rows_that_are_not_there_are_made_up(
 def test_the_papers_configuration_is_checked_without_its_model(capsys: pytest.CaptureFixture[str]) -> None:
     items = {item.name: item for item in run_check(load_config(CONFIGS / "tracer1-8b.yaml"))}
     wrong = {name for name, item in items.items() if not (item.ok or item.optional)}
-    assert wrong == {"model", "train data", "heldout data", "executor"}
+    assert wrong == {"model", "train data", "heldout data", "stage1 engine", "stage2 engine"}
     assert "about (at 3 characters a token) " in items["made-up prompts"].detail
     assert "2040 of a 1920x1080 screen" in items["made-up prompts"].detail
     assert "143 steps of 512 prompts x 5 rollouts" in items["stage1 batches"].detail
@@ -310,7 +327,7 @@ def test_gold_plans_below_one_are_named(
     repeating = list(episode_windows(thrice, PROMPTS["brief-1"]))
     item = checked(rows=repeating)["train gold plans, stage 1"]
     assert item.ok
-    assert item.detail == "4 recorded plans score 1.0; 1 of them less what a threefold action costs"
+    assert item.detail == "4 recorded plans score 1.0; 1 of them less, by the rules of the profile"
     item = checked("reward.repetition=excess", rows=repeating)["train gold plans, stage 1"]
     assert item.detail == "4 recorded plans score 1.0"
 
@@ -334,7 +351,7 @@ def test_a_tool_agent_that_misses_is_told(
     item = checked(rows=[windows[0], lost])["train executor"]
     assert (item.ok, item.optional) == (False, True)
     assert item.detail == (
-        "1 of 2 recorded first steps end where they should; not login-user/7 step 1: click the 'Nowhere' button"
+        "1 of 2 recorded first steps hit their recorded target; not login-user/7 step 1: click the 'Nowhere' button"
     )
     assert not checked(rows=[lost])["train executor"].optional
 
@@ -378,7 +395,7 @@ def test_a_trial_tells_what_the_run_would_take(nano: Nano, tmp_path: Path) -> No
         "stage2": {**STAGE, "steps": 0},
     }
     path.write_text(yaml.safe_dump(values))
-    items = {item.name: item for item in run_check(load_config(path), trial=True)}
+    items = {item.name: item for item in run_check(load_config(path), Options(trial=True))}
     assert items["stage1 trial"].ok, items["stage1 trial"]
     assert "; 1000 steps take about " in items["stage1 trial"].detail
     assert "stage2 trial" not in items

@@ -10,8 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tracer1.errors import PlanError
-from tracer1.plan.text import MAX_DEPTH, MAX_PROBLEMS, parse_plan, render_plan, render_step, require_plan
+from tracer1.plan.text import MAX_DEPTH, MAX_PROBLEMS, Reading, parse_plan, render_plan, render_step, require_plan
 from tracer1.types import Plan, Step
+
+STRICT = Reading(strict_status=True, strict_instruction=True, clean=True)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -84,7 +86,7 @@ def test_what_is_rendered_is_read_back(plan: Plan) -> None:
 
 @given(plan=plans)
 def test_the_prototypes_reading_finds_the_same_steps(plan: Plan) -> None:
-    parsed = parse_plan(render_plan(plan), strict_status=True, strict_instruction=True, clean=True)
+    parsed = parse_plan(render_plan(plan), STRICT)
     assert parsed.plan is not None
     assert [step.status for step in parsed.plan.steps] == [step.status for step in plan.steps]
     assert parsed.tags_ok
@@ -94,7 +96,7 @@ def test_the_prototypes_reading_finds_the_same_steps(plan: Plan) -> None:
 @given(text=st.text() | texts | plans.map(render_plan).flatmap(lambda t: st.integers(0, len(t)).map(lambda n: t[:n])))
 def test_no_text_makes_it_raise(text: str) -> None:
     for strict in (False, True):
-        parsed = parse_plan(text, strict_status=strict, strict_instruction=strict, clean=strict)
+        parsed = parse_plan(text, STRICT if strict else Reading())
         assert 0 <= parsed.valid <= parsed.lines
         assert parsed.problems or parsed.plan is not None
 
@@ -169,7 +171,7 @@ def test_a_pretty_printed_object_is_one_step() -> None:
 def test_the_prototype_cleans_white_space_around_tags() -> None:
     text = f"< think >x< / think >\n< answer >Step 1: {STEP}\n</ answer>"
     assert not parse_plan(text).tags_ok
-    assert parse_plan(text, clean=True).tags_ok
+    assert parse_plan(text, Reading(clean=True)).tags_ok
 
 
 def test_arguments_of_a_tool_step() -> None:
@@ -220,11 +222,26 @@ def test_the_prototypes_readings() -> None:
     no_status = '{"screenshot_abstraction": "s", "action": {"action_type": "click", "step_instruction": "i"}}'
     no_words = '{"screenshot_abstraction": "s", "action": {"action_type": "click"}, "status": "done"}'
     text = answered(f"Step 1: {no_status}\nStep 2: {no_words}")
-    loose, strict = parse_plan(text), parse_plan(text, strict_status=True, strict_instruction=True)
+    loose, strict = parse_plan(text), parse_plan(text, Reading(strict_status=True, strict_instruction=True))
     assert loose.plan is not None
     assert strict.plan is not None
     assert (len(loose.plan.steps), loose.valid) == (2, 1)
     assert (len(strict.plan.steps), strict.valid, strict.plan.first_number) == (1, 0, 2)
+
+
+def test_a_step_without_a_type_keeps_its_place_in_the_prototypes_reading() -> None:
+    untyped = '{"screenshot_abstraction": "s", "action": {"step_instruction": "i"}, "status": "done"}'
+    no_action = '{"screenshot_abstraction": "s", "action": "click", "status": "done"}'
+    typed = '{"screenshot_abstraction": "s", "action": {"action_type": "click"}, "status": "done"}'
+    text = answered(f"Step 4: {untyped}\nStep 5: {no_action}\nStep 6: {typed}\nStep 7: status: done")
+    paper, strict = parse_plan(text), parse_plan(text, STRICT)
+    assert paper.plan is not None
+    assert strict.plan is not None
+    assert [step.action_type for step in paper.plan.steps] == ["click"]
+    assert [step.action_type for step in strict.plan.steps] == ["", "click"]
+    assert (paper.plan.first_number, strict.plan.first_number) == (6, 4)
+    assert strict.records[1]["action"] == {"action_type": "click"}
+    assert (paper.lines, strict.lines, paper.valid, strict.valid) == (4, 4, 1, 0)
 
 
 def test_many_brackets_are_fine_and_deep_ones_are_not() -> None:
@@ -278,5 +295,5 @@ HOSTILE = {
 def test_a_megabyte_takes_less_than_a_second(name: str) -> None:
     start = time.process_time()
     parse_plan(HOSTILE[name])
-    parse_plan(HOSTILE[name], strict_status=True, strict_instruction=True, clean=True)
+    parse_plan(HOSTILE[name], STRICT)
     assert time.process_time() - start < 2.0

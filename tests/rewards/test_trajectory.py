@@ -36,7 +36,10 @@ def accuracy(predicted: str, reference: str, profile: TrajectoryProfile, *, done
 
 
 # ---- worked by hand --------------------------------------------------------------------------------------------------
-# The reference is click, type, scroll unless said otherwise: the most that can be earned is 1 + 0.8 + 0.64 = 2.44.
+# The reference is click, type, scroll unless said otherwise. Its best sum is 1 + 0.8 + 0.64 = 2.44 in the paper's
+# profile, and 0.2 more in the prototype's, whose bonus is in the normaliser whether it is earned or not.
+BEST = {"paper": 2.44, "prototype": 2.64}
+NAMES = pytest.mark.parametrize("name", PROFILES)
 
 
 @BOTH
@@ -44,26 +47,31 @@ def accuracy(predicted: str, reference: str, profile: TrajectoryProfile, *, done
 def test_the_gold_plan_earns_exactly_one(profile: TrajectoryProfile, done: bool) -> None:
     gold = steps("click type scroll click finished", done=done)
     score = score_trajectory(render_plan(Plan(gold, "thought", 4)), gold, profile)
-    assert (score.overall, score.format, score.accuracy, score.unscored) == (1.0, 1.0, 1.0, None)
+    if profile is PROTOTYPE and not done:  # 1 + 0.8 + 0.64 + 0.512 + 0.4096 = 3.3616 of 3.5616
+        assert score.accuracy == pytest.approx(3.3616 / 3.5616)
+        assert score.overall == pytest.approx(0.1 + 0.9 * 3.3616 / 3.5616)
+    else:
+        assert (score.overall, score.format, score.accuracy, score.unscored) == (1.0, 1.0, 1.0, None)
 
 
 def test_same_length_is_paired_by_position() -> None:
     # click, wait, scroll: pairs 0 and 2 match, 1 + 0.64 = 1.64. In the paper's profile the middle pair is unmatched on
     # both sides, 1.64 - 2 * 0.15 = 1.34; in the prototype it is aligned with score 0, no penalty.
     assert accuracy("click wait scroll", "click type scroll", PAPER) == pytest.approx(1.34 / 2.44)
-    assert accuracy("click wait scroll", "click type scroll", PROTOTYPE) == pytest.approx(1.64 / 2.44)
+    assert accuracy("click wait scroll", "click type scroll", PROTOTYPE) == pytest.approx(1.64 / 2.64)
 
 
-@BOTH
-def test_a_short_plan_leaves_reference_steps_unmatched(profile: TrajectoryProfile) -> None:
+@NAMES
+def test_a_short_plan_leaves_reference_steps_unmatched(name: str) -> None:
     # click -> 0 and type -> 1 without displacement: 1 + 0.8 = 1.8; one reference step alone: - 0.15.
-    assert accuracy("click type", "click type scroll", profile) == pytest.approx(1.65 / 2.44)
+    assert accuracy("click type", "click type scroll", PROFILES[name]) == pytest.approx(1.65 / BEST[name])
 
 
-@BOTH
-def test_a_displaced_match_is_worth_less(profile: TrajectoryProfile) -> None:
+@NAMES
+def test_a_displaced_match_is_worth_less(name: str) -> None:
     # wait matches nothing (-0.15); click, type, scroll are each one late: 0.9 (0.8 + 0.64 + 0.512) = 1.7568.
-    assert accuracy("wait click type scroll", "click type scroll", profile) == pytest.approx((1.7568 - 0.15) / 2.44)
+    found = accuracy("wait click type scroll", "click type scroll", PROFILES[name])
+    assert found == pytest.approx((1.7568 - 0.15) / BEST[name])
 
 
 @BOTH
@@ -76,23 +84,25 @@ def test_nothing_right_is_clipped_at_zero(profile: TrajectoryProfile) -> None:
 def test_repetitions_cost_a_tenth_each(profile: TrajectoryProfile) -> None:
     # Four clicks are two repetitions (steps 0 and 1 are followed by two of their type). Against click, type, scroll
     # click -> 0: 1; the other three and two of the reference alone: 1 - 5 * 0.15 = 0.25; 0.25 / 2.44 - 0.2 < 0.
+    # The plans below end the episode, so that both profiles' maximum is earned but for the repetition.
     assert accuracy("click click click click", "click type scroll", profile) == 0.0
     # Three scrolls recorded and predicted: 1 - 0.1 by the literal rule of both profiles, 1 where only excess counts.
-    assert accuracy("scroll scroll scroll", "scroll scroll scroll", profile) == pytest.approx(0.9)
-    assert accuracy("scroll scroll scroll", "scroll scroll scroll", replace(profile, repetition="excess")) == 1.0
-    assert accuracy("scroll scroll scroll", "scroll scroll scroll", replace(profile, lambda_rep=0.0)) == 1.0
+    thrice = "scroll scroll scroll"
+    assert accuracy(thrice, thrice, profile, done=True) == pytest.approx(0.9)
+    assert accuracy(thrice, thrice, replace(profile, repetition="excess"), done=True) == 1.0
+    assert accuracy(thrice, thrice, replace(profile, lambda_rep=0.0), done=True) == 1.0
 
 
 def test_the_prototypes_completion_bonus() -> None:
-    # click alone against click, type: 1 - 0.15 = 0.85 of 1.8; "done" adds 0.2 to both: 1.05 of 2.
-    assert accuracy("click", "click type", PROTOTYPE) == pytest.approx(0.85 / 1.8)
+    # click alone against click, type: 1 - 0.15 = 0.85 of 1.8 + 0.2; "done" earns the 0.2: 1.05 of 2.
+    assert accuracy("click", "click type", PROTOTYPE) == pytest.approx(0.85 / 2.0)
     assert accuracy("click", "click type", PROTOTYPE, done=True) == pytest.approx(1.05 / 2.0)
     assert accuracy("click", "click type", PAPER, done=True) == pytest.approx(0.85 / 1.8)
 
 
 def test_the_prototypes_rule_for_overlong_plans() -> None:
-    # One reference step: up to 1 + 3 = 4 steps are scored, 1 - 3 * 0.15 = 0.55; five earn 0.05.
-    assert accuracy("click wait drag type", "click", PROTOTYPE) == pytest.approx(0.55)
+    # One reference step: up to 1 + 3 = 4 steps are scored, 1 - 3 * 0.15 = 0.55 of 1 + 0.2; five earn 0.05.
+    assert accuracy("click wait drag type", "click", PROTOTYPE) == pytest.approx(0.55 / 1.2)
     assert accuracy("click wait drag type wait", "click", PROTOTYPE) == 0.05
     assert accuracy("click wait drag type wait", "click", PAPER) == pytest.approx(0.4)
 
@@ -106,7 +116,7 @@ def test_nothing_to_compare_is_no_accuracy(profile: TrajectoryProfile) -> None:
 
 @BOTH
 def test_format_and_accuracy_are_weighed(profile: TrajectoryProfile) -> None:
-    gold = completion("click type")
+    gold = completion("click type", done=True)
     # Without answer tags the format is 0 and the steps count all the same: 0.9 * 1 + 0.1 * 0.
     bare = gold.replace("<answer>", "\n").replace("</answer>", "")
     score = score_trajectory(bare, steps("click type"), profile)
@@ -119,16 +129,33 @@ def test_format_and_accuracy_are_weighed(profile: TrajectoryProfile) -> None:
 
 def test_a_step_without_a_status_is_scored_by_the_paper_only() -> None:
     text = completion("click type").replace(', "status": "not done"', "", 1)
-    # The prototype reads only the second step. It takes the reference's type, one place off: 0.9 - 0.15 of 1.8.
+    # The prototype reads only the second step. It takes the reference's type, one place off: 0.9 - 0.15 of 1.8 + 0.2.
     paper, prototype = (score_trajectory(text, steps("click type"), profile) for profile in (PAPER, PROTOTYPE))
     assert (paper.format, paper.accuracy) == (0.5, 1.0)
-    assert (prototype.format, prototype.accuracy) == (0.5, pytest.approx(0.75 / 1.8))
+    assert (prototype.format, prototype.accuracy) == (0.5, pytest.approx(0.75 / 2.0))
+
+
+def test_a_step_without_a_type_is_scored_by_the_prototype_only() -> None:
+    text = completion("click wait scroll").replace('"action_type": "wait", ', "", 1)
+    # The paper reads click, scroll: 1 + 0.8 * 0.9 = 1.72, less 0.15 for type, of 2.44. The prototype reads three steps
+    # and pairs by position: the second earns 0 and costs nothing, 1 + 0.64 = 1.64 of 2.64.
+    assert score_trajectory(text, steps("click type scroll"), PAPER).accuracy == pytest.approx(1.57 / 2.44)
+    assert score_trajectory(text, steps("click type scroll"), PROTOTYPE).accuracy == pytest.approx(1.64 / 2.64)
+    # Against click alone the other two are unmatched: 1 - 2 * 0.15 = 0.7 of 1 + 0.2.
+    assert score_trajectory(text, steps("click"), PROTOTYPE).accuracy == pytest.approx(0.7 / 1.2)
+    # The last step has no type, and its "done" earns the bonus: 1 + 0.2 - 0.15 of 1.2, the type unmatched.
+    done = completion("click wait", done=True).replace('"action_type": "wait", ', "", 1)
+    assert score_trajectory(done, steps("click"), PROTOTYPE).accuracy == pytest.approx(1.05 / 1.2)
+    # Steps without a type are no repetition, and fill no reference.
+    bare = completion("wait wait wait wait").replace('"action_type": "wait", ', "")
+    score = score_trajectory(bare, steps("click type scroll wait"), PROTOTYPE)
+    assert (score.accuracy, score.terms["repetition"], score.terms["coverage"]) == (0.0, 0.0, 0.0)
 
 
 def test_the_prototype_asks_for_an_instruction_and_cleans_tags() -> None:
-    wordless = completion("click").replace(', "step_instruction": "i"', "")
+    wordless = completion("click", done=True).replace(', "step_instruction": "i"', "")
     assert [score_trajectory(wordless, ["click"], profile).overall for profile in (PAPER, PROTOTYPE)] == [1.0, 0.9]
-    spaced = completion("click").replace("</", "< /")
+    spaced = completion("click", done=True).replace("</", "< /")
     assert [score_trajectory(spaced, ["click"], profile).overall for profile in (PAPER, PROTOTYPE)] == [0.9, 1.0]
 
 
@@ -199,7 +226,9 @@ def test_bounds_and_the_total_is_its_terms(
 @BOTH
 @given(gold=unrepeated, done=st.booleans())
 def test_any_gold_plan_earns_exactly_one(profile: TrajectoryProfile, gold: list[str], done: bool) -> None:
-    assert score_trajectory(completion(gold, done=done), gold, profile).overall == 1.0
+    overall = score_trajectory(completion(gold, done=done), gold, profile).overall
+    assert overall is not None
+    assert (overall == 1.0) is (profile is PAPER or done)  # the prototype's bonus is earned only where the episode ends
 
 
 @BOTH

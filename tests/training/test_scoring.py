@@ -61,7 +61,9 @@ def test_the_gold_plan_earns_one_in_stage_1(rows: list[dict[str, Any]], profile:
     scorer = TrajectoryScorer(trajectory.PROFILES[profile])
     for row in rows:
         (score,) = scorer([gold(row)], [row])
-        assert score.overall == pytest.approx(1.0)
+        ends = json.loads(row["reference"])[-1]["status"] == "done"
+        # The prototype's bonus, which only a plan that ends the episode earns, is always part of its maximum.
+        assert (score.overall == pytest.approx(1.0)) is (profile == "paper" or ends)
         assert score.format == 1.0
 
 

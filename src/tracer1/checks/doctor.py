@@ -1,4 +1,4 @@
-"""What is installed and really works on this machine, tried out rather than looked up, with the remedy for the rest."""
+"""What is installed and works on this machine: each part is tried, and has a remedy where it fails."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tracer1.checks.endpoints import probe
 from tracer1.checks.findings import CheckItem, split_remedy
-from tracer1.checks.preflight import GIB, free_bytes, probe
+from tracer1.checks.machine import GIB, free_bytes
 from tracer1.errors import SetupError
 
 BROWSER_TIMEOUT = 20_000  # milliseconds
@@ -23,7 +24,7 @@ ENDPOINTS = ("OPENAI_BASE_URL", "TRACER1_MODEL_URL", "TRACER1_TOOL_AGENT_URL")
 
 
 def run_doctor() -> list[CheckItem]:
-    """Try out everything; a few seconds, most of them for the browser and the imports."""
+    """Try everything, in a few seconds."""
     items = [check() for check in CHECKS]
     return items + [probe(name, os.environ[name]) for name in ENDPOINTS if os.environ.get(name)]
 
@@ -51,7 +52,7 @@ def _imports(package: str, extra: str) -> Callable[[], CheckItem]:
 
 
 def converters_work() -> CheckItem:
-    """Whether the containers of the corpora can be read: a record is written, summed and read back."""
+    """Whether the corpora's file formats can be read: a record is written with its checksum and read back."""
     try:
         from tracer1.data.readers.tfexample import decode_example, encode_example
         from tracer1.data.readers.tfrecord import read_tfrecord, write_tfrecord
@@ -104,12 +105,12 @@ def ocr_works() -> CheckItem:
         return CheckItem("ocr", False, str(error), "pip install 'tracer1[ocr]'")
     picture = Image.new("RGB", (160, 60), "white")
     ImageDraw.Draw(picture).text((20, 15), WORD, "black", ImageFont.load_default(24))
-    read = " ".join(line.text for line in read_lines(np.asarray(picture)))
-    return CheckItem("ocr", WORD in read, f"drew {WORD!r}, read {read!r}", "pip install --force-reinstall rapidocr")
+    text = " ".join(line.text for line in read_lines(np.asarray(picture)))
+    return CheckItem("ocr", WORD in text, f"drew {WORD!r}, read {text!r}", "pip install --force-reinstall rapidocr")
 
 
 def sandbox_works() -> CheckItem:
-    """bubblewrap runs a program without network, which is how tools that execute code are kept in."""
+    """bubblewrap runs a program without network, as tools that execute code will be run."""
     program = shutil.which("bwrap")
     needed = "needed only for tools that run code"
     if program is None:
@@ -119,16 +120,15 @@ def sandbox_works() -> CheckItem:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except subprocess.TimeoutExpired:
         return CheckItem("sandbox", False, f"{program} hangs; {needed}", "allow user namespaces", optional=True)
-    said = done.stderr.strip().splitlines()
     if done.returncode:
-        reason = said[-1] if said else f"exit {done.returncode}"
+        reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
         remedy = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run outside a container"
         return CheckItem("sandbox", False, f"{program} fails: {reason}; {needed}", remedy, optional=True)
     return CheckItem("sandbox", True, f"{program} works")
 
 
 def gpus() -> CheckItem:
-    """Which GPUs torch can use; none is no fault."""
+    """The GPUs that torch can use; having none is no failure."""
     try:
         import torch
     except (ImportError, OSError):
@@ -148,7 +148,7 @@ def disk() -> CheckItem:
 
 
 def memory() -> CheckItem:
-    """Memory that a new program could have."""
+    """Memory that is available to a new program."""
     available = _available_memory()
     detail = (
         f"{available / GIB:.1f} GiB available on {os.cpu_count()} cores, the demo takes up to {MEMORY_NEEDED / GIB:.0f}"

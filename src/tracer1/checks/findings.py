@@ -1,4 +1,4 @@
-"""One finding of ``check`` or ``doctor``: what was looked at, what was found, and what to do about it."""
+"""One finding of ``check`` or ``doctor``: its subject, the result, and a remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TokenFigures:
 
 @dataclass(frozen=True, slots=True)
 class CheckItem:
-    """One finding. ``remedy``: what to do where it is not ``ok``. ``optional``: only what ``detail`` names needs it."""
+    """One finding. ``remedy``: what to do where it is not ``ok``. ``optional``: not being ``ok`` fails no check."""
 
     name: str
     ok: bool
@@ -42,14 +42,14 @@ class CheckItem:
     tokens: TokenFigures | None = None
 
 
-def some(findings: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    more = len(findings) - NAMED
-    return ", ".join(findings[:NAMED]) + (f" and {more} more" if more > 0 else "")
+def some(names: Sequence[str]) -> str:
+    """The first few names, and the number of the others."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def split_remedy(error: Exception) -> tuple[str, str]:
-    """Our errors say what is wrong, a semicolon, and what to change."""
+    """(what is wrong, what to change): the two halves of our messages, on either side of the first semicolon."""
     what, _, remedy = str(error).partition("; ")
     return what, remedy
 

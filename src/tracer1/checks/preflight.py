@@ -1,186 +1,111 @@
 """Pre-flight, in seconds and without a GPU: what would stop or spoil a training run, found before it starts.
 
-Every check is an item with its finding and a remedy; nothing here prints or changes anything. What stands in the rows
-is looked at by ``check_rows``.
+Every check is an item with its finding and a remedy; nothing here prints or changes anything.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-from tracer1.assets import resolve
+from tracer1.checks.endpoints import endpoints, probe
 from tracer1.checks.findings import CheckItem, split_remedy
-from tracer1.checks.rows import SCREENS, Estimate, Measure, TextCounter, Tokenizer, check_rows, made_up
-from tracer1.config.settings import Config, ModelSettings, StageSettings
+from tracer1.checks.machine import browser_item, disk_item
+from tracer1.checks.model import Planner, inspect_planner
+from tracer1.checks.requirements import STAGES, own_code, requirements, reward_function, stage_of
+from tracer1.checks.rows import Measure, check_rows
+from tracer1.checks.tokens import SCREENS, made_up_item
+from tracer1.checks.trial import trial_items
+from tracer1.config.settings import Config, StageSettings
+from tracer1.data.recordings import Recording, missing_data
 from tracer1.errors import SetupError, TraceR1Error, UsageError
 from tracer1.executors.registry import make_executor
-from tracer1.plan.tokens import CHARACTERS, Vision
+from tracer1.extensions import EXECUTOR, REWARD, is_dotted, require_path
 from tracer1.types import Executor, Size
 
-GIB = 2**30
-QWEN3_VL = ("qwen3_vl", "qwen3_vl_moe")
-QWEN3_VL_TOKENIZERS = ("Qwen2Tokenizer", "TokenizersBackend", "PreTrainedTokenizerFast")
-TRIAL_STEPS = 2  # the first warms caches, the second is timed
-
-
-def run_check(config: Config, trial: bool = False) -> list[CheckItem]:
-    """Check a configuration that ``load_config`` has read, and all that it names.
-
-    trial: also train each stage for two steps in a temporary folder and tell what the whole would take.
-    """
-    items = [CheckItem("config", True, f"every key is known; the run goes to {config.output_dir}")]
-    planner, item = _planner(config.model)
-    items.append(item)
-    agent, item = _executor(config)
-    items += _data(config, _measure(config, planner, agent))
-    items.append(_disk(config, planner.folder))
-    items += _browser(config)
-    items.append(item)
-    items += [probe("executor endpoint", url) for url in endpoints(config.executor.options)]
-    if trial:
-        items += _trials(config, planner.folder)
-    return items
-
-
-def _stages(config: Config) -> dict[str, StageSettings]:
-    """The stages that a run has."""
-    return {name: stage for name in ("stage1", "stage2") if (stage := getattr(config, name)).steps}
-
-
-# ---- model -----------------------------------------------------------------------------------------------------------
+ALLOW = "add --allow-code to import and check it, if you trust its author"
 
 
 @dataclass(frozen=True, slots=True)
-class Planner:
-    """What is known of a planner without loading it; without its files, Qwen3-VL's constants and an estimate."""
+class Options:
+    """trial: also train each stage for two steps in a temporary folder. allow_code: import code that the configuration
+    names by a dotted path."""
 
-    vision: Vision
-    text: TextCounter
-    folder: Path | None = None
-
-
-def _planner(settings: ModelSettings) -> tuple[Planner, CheckItem]:
-    """The planner, and what was found of it; nothing is downloaded."""
-    unknown = Planner(Vision(*settings.pixels), Estimate())
-    instead = f"images are counted as Qwen3-VL's, text is estimated at {CHARACTERS} characters a token"
-    try:
-        import transformers
-    except ImportError:
-        remedy = "install it with: pip install 'tracer1[train]'"
-        return unknown, CheckItem("model", False, f"transformers is not installed: {instead}", remedy)
-    remedy = f"fetch it with `hf download {settings.path}`, or make a base with `tracer1 train --stage warmup`"
-    folder = _folder(settings.path)
-    if folder is None:
-        detail = f"{settings.path}: no such folder, and not in the Hugging Face cache; {instead}"
-        return unknown, CheckItem("model", False, detail, remedy)
-    try:
-        chosen = getattr(transformers, tokenizer_class(folder))
-        tokenizer = chosen.from_pretrained(folder, local_files_only=True)
-        vision = _vision(folder, settings)
-    except (OSError, ValueError) as error:
-        detail = f"{settings.path}: not a model folder: {str(error).splitlines()[0]}; {instead}"
-        return unknown, CheckItem("model", False, detail, remedy)
-    if not tokenizer.chat_template:
-        remedy = "choose an instruction-tuned model"
-        return unknown, CheckItem("model", False, f"{settings.path} has no chat template; {instead}", remedy)
-    if not tokenizer.is_fast:
-        detail = f"{settings.path}: a tokenizer in Python; text is estimated at {CHARACTERS} characters a token"
-        return Planner(vision, Estimate(), folder), CheckItem("model", True, detail)
-    side = vision.patch * vision.merge
-    detail = f"{settings.path}: {len(tokenizer)} tokens in its vocabulary, one for {side}x{side} pixels of an image"
-    return Planner(vision, Tokenizer(tokenizer), folder), CheckItem("model", True, detail)
+    trial: bool = False
+    allow_code: bool = False
 
 
-def _folder(path: str) -> Path | None:
-    """A model's folder: ``path`` itself, or where the Hugging Face cache keeps the model of that name."""
-    if Path(resolve(path)).exists():
-        return Path(resolve(path))
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(path, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        return None
-
-
-def tokenizer_class(folder: Path) -> str:
-    """The name of the class of transformers that reads the tokenizer in a model's folder.
-
-    For a Qwen3-VL it is the one that ``AutoTokenizer`` would choose, which imports torch to find it; for any other
-    folder, or one that cannot be read, it is ``AutoTokenizer``.
-    """
-    files = (("config.json", "model_type"), ("tokenizer_config.json", "tokenizer_class"))
-    try:
-        family, name = (json.loads((folder / file).read_text(encoding="utf-8"))[key] for file, key in files)
-    except (OSError, ValueError, TypeError, KeyError):  # AutoTokenizer copes, or says what is wrong
-        return "AutoTokenizer"
-    return str(name) if family in QWEN3_VL and name in QWEN3_VL_TOKENIZERS else "AutoTokenizer"
-
-
-def _vision(folder: Path, settings: ModelSettings) -> Vision:
-    """The patches that a folder's image processor says, with the configured limits of size."""
-    told: dict[str, Any] = {}
-    for file in ("preprocessor_config.json", "processor_config.json"):
-        if (folder / file).exists():
-            read = json.loads((folder / file).read_text(encoding="utf-8"))
-            told |= read.get("image_processor", read)
-    known = {name: told[key] for name, key in (("patch", "patch_size"), ("merge", "merge_size")) if key in told}
-    return Vision(*settings.pixels, **known)
+def run_check(config: Config, options: Options | None = None) -> list[CheckItem]:
+    """Check a configuration that ``load_config`` has read, and all that it names."""
+    options = options or Options()
+    allowed = options.allow_code or not own_code(config)
+    stages = [name for name in STAGES if stage_of(config, name).steps]
+    recordings = missing_data(config)
+    planner, model = inspect_planner(config.model)
+    executor, executor_item = _executor(config, options.allow_code)
+    items = [CheckItem("config", True, f"every key is known; the run goes to {config.output_dir}"), model]
+    items += _data(config, _measure(config, stages, planner, executor), recordings)
+    items.append(disk_item(config, planner.folder))
+    items += [browser_item()] if any(each.must_record for each in recordings) else []
+    items.append(executor_item)
+    items += _requirements(config, stages, options.allow_code)
+    items += [probe("executor endpoint", url) for url in endpoints(config.executor.options)]
+    if options.trial and allowed:
+        items += trial_items(config, stages, planner.folder)
+    elif options.trial:
+        items.append(CheckItem("trial", False, "not run: training would import the configuration's code", ALLOW))
+    return items
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------
 
 
-def _measure(config: Config, planner: Planner, agent: Executor | None) -> Measure:
-    stages = list(_stages(config).values()) or [config.stage1]
+def _measure(config: Config, stages: Sequence[str], planner: Planner, executor: Executor | None) -> Measure:
+    limits = [stage_of(config, name) for name in stages] or [config.stage1]
     return Measure(
         text=planner.text,
         vision=planner.vision,
-        prompt_limit=min(stage.max_prompt_tokens for stage in stages),
-        plan_limit=min(stage.max_completion_tokens for stage in stages),
+        prompt_limit=min(stage.max_prompt_tokens for stage in limits),
+        plan_limit=min(stage.max_completion_tokens for stage in limits),
         trajectory=config.reward.trajectory_profile(),
         grounded=config.reward.grounded_profile() if config.stage2.steps else None,
-        agent=None if endpoints(config.executor.options) else agent,  # a server's time is not ours to spend
+        executor=None if endpoints(config.executor.options) else executor,  # a check spends no server's time
     )
 
 
-def _data(config: Config, measure: Measure) -> Iterator[CheckItem]:
-    counted = 0
+def _data(config: Config, measure: Measure, recordings: Sequence[Recording]) -> Iterator[CheckItem]:
+    rows: dict[str, int] = {}
+    coming = {each.split: each for each in recordings}
     for name, file in (("train", config.data.train), ("heldout", config.data.heldout)):
-        if file is None:
-            continue
-        if not Path(file).exists() and config.data.record is not None:
-            record = config.data.record
-            episodes = record.episodes_per_task if name == "train" else record.heldout_per_task
-            told = f"{len(record.tasks)} tasks x {episodes} episodes will be recorded first"
-            yield CheckItem(f"{name} data", True, f"{file} is not there: {told}")
-            continue
-        rows, items = check_rows(name, file, measure)
-        yield from items
-        counted = rows if name == "train" else counted
-    if not counted:
-        yield made_up(config.plan, _screens(config), measure)
-    yield from (_batches(name, stage, counted) for name, stage in _stages(config).items())
+        if name in coming:
+            yield CheckItem(f"{name} data", True, _coming(config, coming[name]))
+        elif file is not None:
+            rows[name], items = check_rows(name, file, measure)
+            yield from items
+    if not rows.get("train"):
+        yield made_up_item(config.plan, _screens(config), measure.prompt_limit, measure.vision, measure.text)
+    for name in STAGES:
+        if stage_of(config, name).steps:
+            yield _batches(name, stage_of(config, name), rows.get("train", 0))
+
+
+def _coming(config: Config, recording: Recording) -> str:
+    """How `train` will make a split that is missing."""
+    assert config.data.record is not None
+    if not recording.must_record:
+        return f"{recording.windows} is missing: it will be cut from the episodes in {recording.store} first"
+    tasks = len(config.data.record.tasks)
+    return f"{recording.windows} is missing: {tasks} tasks x {recording.episodes} episodes will be recorded first"
 
 
 def _screens(config: Config) -> Sequence[Size]:
-    """What rows that are not there yet will show: the browser that they are recorded in, or usual screens."""
+    """The screens of rows that are not there yet: the browser's, if they will be recorded, or usual ones."""
     if config.data.record is not None:
         try:
             from tracer1.envs.miniwob.tasks import VIEWPORT
 
             return [(VIEWPORT[0] * config.data.record.scale, VIEWPORT[1] * config.data.record.scale)]
-        except ImportError:  # told as the browser's
+        except ImportError:  # reported by the browser's item
             pass
     return SCREENS
 
@@ -193,111 +118,33 @@ def _batches(name: str, stage: StageSettings, rows: int) -> CheckItem:
     return CheckItem(f"{name} batches", fits, stage.arithmetic() + through, remedy)
 
 
-# ---- the machine -----------------------------------------------------------------------------------------------------
+# ---- what the run needs ----------------------------------------------------------------------------------------------
 
 
-def _disk(config: Config, folder: Path | None) -> CheckItem:
-    """Room for the run: a checkpoint while training holds the weights and two moments, a finished stage its weights."""
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
-    kept = max(config.stage1.keep_checkpoints, config.stage2.keep_checkpoints) + 1  # one more while it is written
-    need = GIB + weights * (3 * kept + 2) + sum(map(_rollouts_bytes, _stages(config).values()))
-    free = free_bytes(Path(config.output_dir))
-    beside = "" if weights else " beside the checkpoints, whose size is that of a model that is not here"
-    detail = f"{free / GIB:.1f} GiB free at {config.output_dir}, about {need / GIB:.1f} GiB needed{beside}"
-    remedy = "free some space, lower keep_checkpoints or choose another output_dir"
-    return CheckItem("disk", free >= need, detail, remedy)
-
-
-def _rollouts_bytes(stage: StageSettings) -> int:
-    """About the most that ``rollouts.jsonl`` grows to: every completion, as long as it may be, with its terms."""
-    return stage.steps * stage.prompts_per_batch * stage.group_size * (4 * stage.max_completion_tokens + 500)
-
-
-def free_bytes(path: Path) -> int:
-    """Free space where ``path`` is or would be made."""
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
-
-
-def _browser(config: Config) -> list[CheckItem]:
-    if not config.evaluation.tasks and config.data.record is None:
-        return []
-    try:
-        from tracer1.envs.miniwob.browser import find_browser
-    except ImportError as error:
-        return [CheckItem("browser", False, f"{error.name} is not installed", "pip install 'tracer1[web]'")]
-    try:
-        return [CheckItem("browser", True, find_browser())]
-    except SetupError as error:
-        return [CheckItem("browser", False, *split_remedy(error))]
-
-
-def _executor(config: Config) -> tuple[Executor | None, CheckItem]:
+def _executor(config: Config, allow_code: bool) -> tuple[Executor | None, CheckItem]:
+    name = config.executor.name
     if not config.stage2.steps and not config.evaluation.tasks:
         return None, CheckItem("executor", True, "none is used: no stage 2 and no evaluation")
     try:
-        agent = make_executor(config.executor.name, **config.executor.options)
+        if is_dotted(name) and not allow_code:
+            require_path(name, EXECUTOR)
+            return None, CheckItem("executor", False, f"{name}: not imported and not checked", ALLOW, optional=True)
+        executor = make_executor(name, **config.executor.options)
     except (UsageError, SetupError) as error:
         return None, CheckItem("executor", False, *split_remedy(error))
-    return agent, CheckItem("executor", True, agent.name)
+    return executor, CheckItem("executor", True, executor.name)
 
 
-# ---- endpoints -------------------------------------------------------------------------------------------------------
-
-TIMEOUT = 3.0  # seconds
-
-
-def endpoints(options: dict[str, Any]) -> list[str]:
-    """The URLs among an executor's options."""
-    return [value for value in options.values() if isinstance(value, str) and value.startswith(("http://", "https://"))]
-
-
-def probe(name: str, url: str, opener: Callable[..., Any] = urllib.request.urlopen) -> CheckItem:
-    """Whether an OpenAI-compatible server answers at ``url``; a refusal for want of a key is an answer too."""
-    asked = url.rstrip("/") + "/models"
-    key = os.environ.get("OPENAI_API_KEY")
-    request = urllib.request.Request(asked, headers={"Authorization": f"Bearer {key}"} if key else {})
-    try:
-        with opener(request, timeout=TIMEOUT) as reply:
-            return CheckItem(name, True, f"{asked} answers {reply.status}")
-    except urllib.error.HTTPError as error:
-        remedy = "set OPENAI_API_KEY" if error.code in (401, 403) else "the address should end where /models begins"
-        return CheckItem(name, False, f"{asked} answers {error.code} {error.reason}", remedy)
-    except (urllib.error.URLError, TimeoutError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return CheckItem(name, False, f"{asked} does not answer: {reason}", "start the server, or correct the address")
-
-
-# ---- a trial ---------------------------------------------------------------------------------------------------------
-
-
-def _trials(config: Config, folder: Path | None) -> Iterator[CheckItem]:
-    if folder is None or not Path(config.data.train).exists():
-        yield CheckItem("trial", False, "not run: the model or the data is missing", "see the items above")
-        return
-    for name, stage in _stages(config).items():
-        yield _trial(config, name, stage)
-
-
-def _trial(config: Config, name: str, stage: StageSettings) -> CheckItem:
-    """Two real steps of one stage, from the base, and its checkpoint, in a folder that is then removed."""
-    from tracer1.training.stages import train_stage
-
-    short = config.model_copy(update={name: stage.model_copy(update={"steps": TRIAL_STEPS, "report_to": ()})})
-    rows: list[dict[str, Any]] = []
-    with TemporaryDirectory(prefix="tracer1-trial-") as folder:
+def _requirements(config: Config, stages: Sequence[str], allow_code: bool) -> Iterator[CheckItem]:
+    """What else is missing."""
+    for name, met in requirements(config, stages):
+        if name == "executor":
+            continue  # it has an item of its own
         try:
-            train_stage(short, Path(folder), name, rows.append)
-        except (TraceR1Error, OSError, ValueError, RuntimeError) as error:  # RuntimeError: also memory that is used up
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            remedy = f"`tracer1 --debug train CONFIG --stage {name[-1]}` shows where"
-            return CheckItem(f"{name} trial", False, f"fails after {len(rows)} steps: {reason}", remedy)
-    first, last = (row["seconds"]["step"] for row in (rows[0], rows[-1]))
-    total = first + last * (stage.steps - 1)
-    detail = (
-        f"{last:.1f} s a step ({rows[-1]['seconds']['generate']:.1f} s of them to sample), {first:.1f} s the first; "
-        f"{stage.steps} steps take about {total / 60:.0f} minutes and {rows[-1]['rss_mb']:.0f} MB, checkpoints apart"
-    )
-    return CheckItem(f"{name} trial", True, detail)
+            if name == "reward function" and not allow_code:
+                require_path(reward_function(config) or "", REWARD)
+                yield CheckItem(name, False, "not imported and not checked", ALLOW, optional=True)
+            else:
+                met()
+        except TraceR1Error as error:
+            yield CheckItem(name, False, *split_remedy(error))

@@ -17,7 +17,9 @@ def act(
     env: Annotated[str, typer.Argument(help="NAME:TASK, such as miniwob:login-user, toy-text:toy-form, replay:DIR.")],
     model: Annotated[str, typer.Option(help="A planner's folder.")],
     seed: Annotated[int, typer.Option(help="The episode.")] = 0,
-    horizon: Annotated[int, typer.Option(help="T: steps forecast; 1 is reactive.")] = 5,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, help="T: steps forecast (default: the planner's own); 1 is reactive.")
+    ] = None,
     executor: Annotated[str, typer.Option(help="dom or ocr.")] = "dom",
     out: Annotated[Path, typer.Option(help="Where the episode is kept.")] = Path("runs/act"),
 ) -> None:
@@ -59,7 +61,7 @@ def evaluate(
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: the configuration's.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Episodes of each task.")] = None,
     first_seed: Annotated[int | None, typer.Option(help="The first of them.")] = None,
-    horizon: Annotated[int | None, typer.Option(help="T: steps forecast.")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="T: steps forecast (default: the planner's own).")] = None,
     executor: Annotated[str, typer.Option(help="The executor: dom or ocr.")] = "dom",
     steps_per_plan: Annotated[
         int | None, typer.Option(help="Also do up to so many steps of a plan while nothing surprises.")
@@ -73,10 +75,13 @@ def evaluate(
     from tracer1.config.loading import load_config
     from tracer1.recipes.evaluate import benchmark as run_benchmark
 
-    settings = [f"output_dir={out}", f"executor.name={executor}"]
-    settings += [f"evaluation.tasks=[{','.join(tasks_of(tasks))}]"] if tasks else []
-    settings += [f"evaluation.seeds_per_task={seeds}"] if seeds else []
-    settings += [f"evaluation.first_seed={first_seed}"] if first_seed is not None else []
-    settings += [f"plan.horizon={horizon}"] if horizon else []
-    settings += [f"evaluation.steps_per_plan={steps_per_plan}"] if steps_per_plan else []
-    emit(run_benchmark(benchmark, model, load_config(config, settings)))
+    options = {
+        "output_dir": str(out),
+        "executor.name": executor,
+        "evaluation.tasks": tasks_of(tasks) if tasks else None,
+        "evaluation.seeds_per_task": seeds,
+        "evaluation.first_seed": first_seed,
+        "evaluation.steps_per_plan": steps_per_plan,
+    }
+    values = {key: value for key, value in options.items() if value is not None}
+    emit(run_benchmark(benchmark, model, load_config(config, values=values), horizon))

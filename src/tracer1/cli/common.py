@@ -1,4 +1,4 @@
-"""What all groups of commands share: output, input and common arguments."""
+"""Output, input and arguments that the groups of commands share."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as [b]key=
 
 
 def say(line: str) -> None:
+    """Print a line of progress on stderr, so that stdout holds results alone."""
     typer.echo(line, err=True)
 
 
 def emit(record: Any) -> None:
+    """Print a result as one line of JSON."""
     typer.echo(json.dumps(record, ensure_ascii=False))
 
 
 def input_lines(path: str) -> Iterator[str]:
-    """The lines of a file, or of standard input for ``-``, as they are asked for."""
+    """Stream the lines of a file, or of standard input for ``-``."""
     try:
         with nullcontext(sys.stdin) if path == "-" else Path(path).open(encoding="utf-8") as lines:
             yield from lines
@@ -37,27 +39,32 @@ def input_lines(path: str) -> Iterator[str]:
 
 
 def tasks_of(text: str) -> list[str]:
+    """The names in a comma-separated list."""
     return [task for task in (part.strip() for part in text.split(",")) if task]
 
 
 def print_items(items: Iterable[Any], fail: bool = True, as_json: bool = False) -> None:
-    """A line for each checked item, and its histogram where it has one; exit 1 when one failed."""
+    """Print a line for each checked item, and its histogram where it has one; exit with 1 when one failed."""
     from dataclasses import asdict
 
-    from rich.console import Console
-
-    from tracer1.checks.findings import draw
-
-    failed = 0
+    failed = False
     for item in items:
-        failed += not (item.ok or item.optional)
+        failed = failed or not (item.ok or item.optional)
         if as_json:
             emit({**asdict(item), "remedy": "" if item.ok else item.remedy})
-            continue
-        mark, colour = ("ok  ", "green") if item.ok else ("note", "yellow") if item.optional else ("FAIL", "red")
-        remedy = f"  -> {item.remedy}" if not item.ok and item.remedy else ""
-        typer.echo(f"{typer.style(mark, fg=colour)} {item.name}: {item.detail}{remedy}")
-        if item.tokens is not None and item.tokens.histogram:
-            Console().print(draw(item.tokens))
+        else:
+            _print_item(item)
     if failed and fail:
         raise typer.Exit(1)
+
+
+def _print_item(item: Any) -> None:
+    mark, colour = ("ok  ", "green") if item.ok else ("note", "yellow") if item.optional else ("FAIL", "red")
+    remedy = f"  -> {item.remedy}" if not item.ok and item.remedy else ""
+    typer.echo(f"{typer.style(mark, fg=colour)} {item.name}: {item.detail}{remedy}")
+    if item.tokens is not None and item.tokens.histogram:
+        from rich.console import Console
+
+        from tracer1.checks.findings import draw
+
+        Console().print(draw(item.tokens))

@@ -26,8 +26,29 @@ for group in (training, acting, reports):
 app.add_typer(data, name="data")
 
 
-def show_version(asked: bool) -> None:
-    """Print the version and end."""
+EXTRAS = {
+    "accelerate": "train",
+    "datasets": "train",
+    "psutil": "train",
+    "torch": "train",
+    "transformers": "train",
+    "trl": "train",
+    "miniwob": "web",
+    "playwright": "web",
+    "cv2": "ocr",
+    "diskcache": "models",
+    "openai": "models",
+    "google": "data",
+    "google_crc32c": "data",
+    "numpy": "data",
+    "PIL": "data",
+    "pyarrow": "data",
+    "jinja2": "report",
+}
+"""Optional packages by the name under which they are imported, and the extra of tracer1 that installs each."""
+
+
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"tracer1 {__version__}")
         raise typer.Exit
@@ -35,26 +56,28 @@ def show_version(asked: bool) -> None:
 
 @app.callback()
 def main_options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=show_version, is_eager=True)
-    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """TraceR1: planners that look ahead.
 
     Train a vision-language planner to forecast its next T steps before it acts, and let it act.
+
+    Example: tracer1 demo --quick
     """
 
 
 def quieten() -> None:
-    """Keep the engines' own bars and notices of renamed arguments out of ours; what the environment says stands."""
+    """Silence the engines' own bars and notices of renamed arguments, unless the environment asks for them."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 def main() -> None:
-    """Run the command line; what this library raises on purpose becomes one line and an exit code."""
+    """Run the command line. A failure that this library foresees becomes one line and an exit code."""
     quieten()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     debug = "--debug" in sys.argv
@@ -66,9 +89,15 @@ def main() -> None:
             raise
         say(f"tracer1: {error}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except SystemExit as error:  # typer turns ctrl-c into exit code 130, without a word
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if debug or package not in EXTRAS:
+            raise
+        say(f"tracer1: this command needs {package}; run: pip install 'tracer1[{EXTRAS[package]}]'")
+        sys.exit(1)
+    except SystemExit as error:  # typer turns ctrl-c into exit code 130 and prints nothing
         if error.code == 130:
-            say("tracer1: interrupted; start the same command again to go on")
+            say("tracer1: interrupted; run the same command again to resume")
         raise
     except OSError as error:  # a full disk, a port in use, a file that may not be read
         if debug:

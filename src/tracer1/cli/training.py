@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,29 +11,29 @@ from tracer1.cli.common import DEMO_CONFIG, Overrides, emit, input_lines, print_
 
 app = typer.Typer()
 
-QUICK = (
-    "output_dir=runs/demo-quick",
-    "data.episodes=runs/demo-quick/data",
-    "data.train=runs/demo-quick/data/train.parquet",
-    "data.heldout=runs/demo-quick/data/heldout.parquet",
-    "data.record.episodes_per_task=12",
-    "data.record.heldout_per_task=3",
-    "stage1.steps=8",
-    "stage2.steps=12",
-    "evaluation.seeds_per_task=3",
-)
-LONG = ("stage1.steps=40", "stage2.steps=80")  # the README's numbers: training that has no twenty minutes to keep to
+QUICK: dict[str, Any] = {
+    "output_dir": "runs/demo-quick",
+    "data.episodes": "runs/demo-quick/data",
+    "data.train": "runs/demo-quick/data/train.parquet",
+    "data.heldout": "runs/demo-quick/data/heldout.parquet",
+    "data.record.episodes_per_task": 12,
+    "data.record.heldout_per_task": 3,
+    "stage1.steps": 8,
+    "stage2.steps": 12,
+    "evaluation.seeds_per_task": 3,
+}
+LONG = ("stage1.steps=40", "stage2.steps=80")  # of the README's numbers, which need not fit into twenty minutes
 
 
 @app.command()
 def demo(
     quick: Annotated[
-        bool, typer.Option("--quick", help="A few minutes: fewer episodes, steps and seeds; proves that it runs.")
+        bool, typer.Option("--quick", help="A few minutes: fewer episodes, steps and seeds, to see that it runs.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="The run directory (default runs/demo).")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory (default: runs/demo).")] = None,
     config: Annotated[str, typer.Option(help="The configuration to run.")] = DEMO_CONFIG,
 ) -> None:
-    """The main job on this machine, from nothing: record, train stage 1 and 2, act live, report.
+    """Do the main job on this machine, from nothing: record, train stages 1 and 2, act live, report.
 
     Example: tracer1 demo --out runs/demo
     """
@@ -41,26 +41,25 @@ def demo(
     from tracer1.recipes.demo import demo as run_demo
     from tracer1.recipes.demo import headline
 
-    settings = list(QUICK) if quick else []
-    if out is not None:
-        settings += [
-            f"output_dir={out}",
-            f"data.episodes={out}/data",
-            f"data.train={out}/data/train.parquet",
-            f"data.heldout={out}/data/heldout.parquet",
-        ]
-    resolved = load_config(config, settings)
+    resolved = load_config(config, values=demo_values(quick, out))
     results = run_demo(resolved, say)
     for line in headline(results):
         typer.echo(line)
     typer.echo(f"{results['minutes']['all']:.1f} minutes; open {resolved.output_dir}/report.html")
 
 
+def demo_values(quick: bool, out: Path | None) -> dict[str, Any]:
+    """The settings that the options of ``demo`` replace."""
+    from tracer1.recipes.reproduce import run_paths
+
+    return (QUICK if quick else {}) | (run_paths(out, out) if out is not None else {})
+
+
 @app.command()
 def train(
     config: Annotated[str, typer.Argument(help="A YAML file, such as configs/nano.yaml.")],
     overrides: Overrides = None,
-    stage: Annotated[Literal["warmup", "1", "2", "both"], typer.Option(help="What to run.")] = "both",
+    stage: Annotated[Literal["warmup", "1", "2", "both"], typer.Option(help="The stage or stages to run.")] = "both",
     engine: Annotated[Literal["trl"], typer.Option(help="The training engine.")] = "trl",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build everything up to the first step and print the plan.")
@@ -95,12 +94,12 @@ def train(
 
 @app.command()
 def reproduce(
-    out: Annotated[Path, typer.Option(help="Where the runs go; started again, it goes on.")] = Path("runs/reproduce"),
+    out: Annotated[Path, typer.Option(help="The folder of the runs; a run in it is resumed.")] = Path("runs/reproduce"),
     seeds: Annotated[int, typer.Option(help="Training seeds: 0, 1, ...")] = 3,
     config: Annotated[str, typer.Option(help="The configuration of every seed.")] = DEMO_CONFIG,
     overrides: Overrides = None,
 ) -> None:
-    """The README's numbers: several training seeds of both stages, the reactive agent (T = 1) trained beside each.
+    """Produce the README's numbers: both stages from several training seeds, and a reactive agent (T = 1) beside each.
 
     Example: tracer1 reproduce --out runs/reproduce
     """
@@ -109,7 +108,7 @@ def reproduce(
 
     for line in headline(run_reproduce(config, out, range(seeds), [*LONG, *(overrides or [])], say)):
         typer.echo(line)
-    typer.echo(f"kept in {out}/results.json")
+    typer.echo(f"written to {out}/results.json")
 
 
 @app.command()
@@ -117,23 +116,27 @@ def check(
     config: Annotated[str, typer.Argument(help="A YAML file.")],
     overrides: Overrides = None,
     trial: Annotated[
-        bool, typer.Option("--trial", help="Train each stage for two steps in a temporary folder, for its time.")
+        bool, typer.Option("--trial", help="Train each stage for two steps in a temporary folder, and time them.")
+    ] = False,
+    allow_code: Annotated[
+        bool,
+        typer.Option("--allow-code", help="Import the code that the configuration names (package.module:Class)."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line, with the figures of the tokens.")] = False,
 ) -> None:
-    """Pre-flight in seconds, without a GPU: config, data, gold plans, tokens, batches, disk, browser, executor.
+    """Find what would stop a run, in seconds and without a GPU: config, data, gold plans, tokens, batches, executor.
 
     Example: tracer1 check configs/nano.yaml
     """
-    from tracer1.checks.preflight import run_check
+    from tracer1.checks.preflight import Options, run_check
     from tracer1.config.loading import load_config
 
-    print_items(run_check(load_config(config, overrides or []), trial), as_json=as_json)
+    print_items(run_check(load_config(config, overrides or []), Options(trial, allow_code)), as_json=as_json)
 
 
 @app.command()
 def doctor() -> None:
-    """What is installed and works, and what to install for the rest.
+    """Try what is installed, and name what to install for the rest.
 
     Example: tracer1 doctor
     """
@@ -144,11 +147,11 @@ def doctor() -> None:
 
 @app.command()
 def reward(
-    file: Annotated[str, typer.Argument(help="JSON lines of id, completion, reference; - is standard input.")],
+    file: Annotated[str, typer.Argument(help="JSON lines of id, completion and reference; - is standard input.")],
     stage: Annotated[int, typer.Option(help="1: the whole forecast; 2: the first step.")] = 1,
     profile: Annotated[str, typer.Option(help="paper or prototype.")] = "paper",
 ) -> None:
-    """Score completions that stand in a file, with every term.
+    """Score the completions in a file, with every term.
 
     Example: tracer1 reward --stage 1 --profile paper plans.jsonl
     """

@@ -28,8 +28,11 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML configuration and apply ``a.b=value`` overrides (values are YAML), in order.
+def load_config(path: Path | str, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None) -> Config:
+    """Read a YAML configuration; then ``values`` replace its settings, then the ``a.b=value`` overrides, in order.
+
+    values: by dotted key, as they are; an option of the command line comes this way, whatever its text.
+    overrides: their values are YAML.
 
     ``path`` is a file, or the name of a configuration that ships with the package, such as ``nano``.
 
@@ -42,13 +45,15 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise UsageError(f"{path}: cannot be read: {error.strerror}; configurations that ship: {known}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    values = _parse(text, str(path))
-    if not isinstance(values, dict):
+    settings = _parse(text, str(path))
+    if not isinstance(settings, dict):
         raise UsageError(f"{path}: expected keys and values, such as 'output_dir: runs/mine'")
+    for key, value in (values or {}).items():
+        _set(settings, key, value, key)
     for override in overrides:
-        _override(values, override)
+        _override(settings, override)
     try:
-        return Config.model_validate(values)
+        return Config.model_validate(settings)
     except ValidationError as error:
         raise UsageError(f"{path}: {_explain(error)}") from error
 
@@ -72,21 +77,26 @@ def _parse(text: str, where: str) -> Any:
         raise UsageError(f"{where}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _override(settings: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UsageError(f"override {override!r}: expected key=value, such as stage1.steps=20")
+    where = f"override {override!r}"
+    _set(settings, key, _parse(text, where), where)
+
+
+def _set(settings: dict[str, Any], key: str, value: Any, where: str) -> None:
     *sections, last = key.split(".")
-    node = values
+    node = settings
     for depth, section in enumerate(sections):
         child = node.get(section)
         if child is None:
             child = {}
         if not isinstance(child, dict):
-            raise UsageError(f"override {override!r}: {'.'.join(sections[: depth + 1])} is a value, not a section")
+            raise UsageError(f"{where}: {'.'.join(sections[: depth + 1])} is a value, not a section")
         node[section] = dict(child)  # a YAML anchor may share it with another section
         node = node[section]
-    node[last] = _parse(text, f"override {override!r}")
+    node[last] = value
 
 
 def _explain(error: ValidationError) -> str:

@@ -1,9 +1,10 @@
 """The settings of a run: one YAML file, ``key=value`` overrides, and nothing hidden behind them.
 
 The defaults are the paper's values (its Table 4; the learning rate and the image sizes are those of the first author's
-prototype), spoken in prompts, rollouts and updates: a *step* draws ``prompts_per_batch`` prompts, samples ``rollouts``
-completions of each and makes ``updates_per_batch`` optimiser updates. Paths are relative to the working directory.
-An unknown key is an error that names the nearest known one.
+prototype), counted in prompts, completions and updates: a *step* draws ``prompts_per_batch`` prompts, samples
+``group_size`` completions of each and makes ``updates_per_batch`` optimiser updates. Paths are relative to the working
+directory. An unknown key is an error that names the nearest known one. The comment after each setting is its
+description in the reference (``config/reference.py``).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 
 class Settings(BaseModel):
-    """A section of the configuration: immutable, and no key that is not declared."""
+    """A section of the configuration: immutable, and without keys that are not declared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -34,9 +35,9 @@ class Settings(BaseModel):
 class ModelSettings(Settings):
     """The planner: a Hugging Face folder or name, and how large its images may be."""
 
-    path: str = "Qwen/Qwen3-VL-8B-Thinking"
-    min_pixels: Positive = 262_144
-    max_pixels: Positive = 4_194_304
+    path: str = "Qwen/Qwen3-VL-8B-Thinking"  # a model folder or a Hugging Face name
+    min_pixels: Positive = 262_144  # smaller images are enlarged to so many pixels
+    max_pixels: Positive = 4_194_304  # larger images are reduced to so many pixels
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -46,22 +47,22 @@ class ModelSettings(Settings):
 
     @property
     def pixels(self) -> tuple[int, int]:
-        """The least and the most pixels that an image is scaled to."""
+        """The least and the most pixels of a scaled image."""
         return self.min_pixels, self.max_pixels
 
 
 class NanoModelSettings(Settings):
     """Dimensions of a nano Qwen3-VL that the warm-up builds from nothing."""
 
-    pieces: Count = 300  # of one or two characters, that strings are spelt with
-    word_episodes: Positive = 40  # a word is a token of its own if that many episodes hold it
-    hidden: Positive = 128
-    layers: Positive = 4
-    heads: Positive = 4
-    vision_hidden: Positive = 64
-    vision_layers: Positive = 2
-    vision_heads: Positive = 2
-    init_std: AboveZero = 0.06  # 0.02 suits a width of thousands
+    pieces: Count = 300  # tokens of one or two characters, which spell rare strings
+    word_episodes: Positive = 40  # a word becomes a token of its own if so many episodes hold it
+    hidden: Positive = 128  # width of the language model; a multiple of heads
+    layers: Positive = 4  # layers of the language model
+    heads: Positive = 4  # attention heads of the language model
+    vision_hidden: Positive = 64  # width of the vision tower; a multiple of vision_heads
+    vision_layers: Positive = 2  # layers of the vision tower
+    vision_heads: Positive = 2  # attention heads of the vision tower
+    init_std: AboveZero = 0.06  # standard deviation of the first weights; 0.02 suits a width of thousands
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -71,31 +72,37 @@ class NanoModelSettings(Settings):
 
 
 class RecordSettings(Settings):
-    """Demonstrations that a run records for itself in the live browser when its data is not there yet."""
+    """Demonstrations that `tracer1 train` records in the live browser when its windows are missing."""
 
-    tasks: tuple[str, ...]
-    episodes_per_task: Positive = 120
-    heldout_per_task: Count = 30  # from the seeds that follow the training ones
-    first_seed: Count = 0
-    pages: Positive = 8
+    tasks: tuple[str, ...]  # names of MiniWoB++ tasks
+    episodes_per_task: Positive = 120  # training episodes of each task
+    heldout_per_task: Count = 30  # held-out episodes of each task, on the seeds that follow the training ones
+    first_seed: Count = 0  # the first training seed
+    pages: Positive = 8  # browser pages that play at once
     scale: Positive = 1  # screenshot pixels per CSS pixel
 
 
 class DataSettings(Settings):
-    """Where the training instances are: Parquet files of ``tracer1 data windows``."""
+    """Where the training instances are: Parquet files of `tracer1 data windows`."""
 
-    episodes: str | None = None  # the store of the recorded episodes; the warm-up re-tells them
-    train: str = "data/train.parquet"
+    episodes: str | None = None  # folder of the recorded episodes; the warm-up reads them
+    train: str = "data/train.parquet"  # the windows to train on
     heldout: str | None = None  # windows for the plan reward between the stages
     record: RecordSettings | None = None
+
+    @model_validator(mode="after")
+    def _recorded_somewhere(self) -> Self:
+        if self.record is not None and self.episodes is None:
+            raise ValueError("record needs data.episodes, the folder for the recorded episodes")
+        return self
 
 
 class PlanSettings(Settings):
     """What the planner is shown and asked for."""
 
     horizon: Positive = 5  # T: steps forecast; 1 is the reactive agent
-    history: Count = 5  # K: past steps told
-    prompt_version: str = "full-1"  # a name in `plan.prompt.PROMPTS`
+    history: Count = 5  # K: past steps in the prompt
+    prompt_version: str = "full-1"  # full-1 explains the dialect, brief-1 states the case alone
 
     @field_validator("prompt_version")
     @classmethod
@@ -106,19 +113,19 @@ class PlanSettings(Settings):
 
 
 class RewardSettings(Settings):
-    """The reward: a profile, which sets the rules, and the constants, which both profiles share."""
+    """The reward: a profile sets the rules; the constants are the same in both."""
 
-    profile: Literal["paper", "prototype"] = "paper"
-    lambda_fmt: Share = 0.1  # the share of the format reward, in both stages
-    lambda_align: AboveZero = 1.0
-    lambda_rep: NonNegative = 0.1
-    gamma: Share = 0.8
+    profile: Literal["paper", "prototype"] = "paper"  # the rules: the paper's, or the first author's prototype's
+    lambda_fmt: Share = 0.1  # share of the format reward, in both stages
+    lambda_align: AboveZero = 1.0  # weight of the matched steps
+    lambda_rep: NonNegative = 0.1  # price of a repetition
+    gamma: Share = 0.8  # discount by the index of the predicted step
     position_penalty: NonNegative = 0.1  # per place of distance between a predicted and a reference step
-    threshold: NonNegative = 0.5  # what a match must exceed
+    threshold: NonNegative = 0.5  # a match must exceed it
     coverage_penalty: NonNegative = 0.15  # per unmatched step, on either side
-    repetition: Literal["absolute", "excess"] = "absolute"
+    repetition: Literal["absolute", "excess"] = "absolute"  # excess counts only repetitions beyond the reference's own
     radius: NonNegative = RADIUS  # stage 2, where no box is known: normalised Euclidean distance
-    answer: str = "exact"  # stage 2, tool use: a name in `rewards.grounded.ANSWER_MATCHES`
+    answer: str = "exact"  # stage 2, tool use: how answers are compared, by name
 
     @field_validator("answer")
     @classmethod
@@ -143,8 +150,8 @@ class RewardSettings(Settings):
 class ExecutorSettings(Settings):
     """The frozen executor that executes the first predicted step."""
 
-    name: str = "ui-tars"
-    options: dict[str, Any] = Field(default_factory=dict)  # handed to the executor untouched
+    name: str = "dom"  # dom, ocr, or package.module:Class
+    options: dict[str, Any] = Field(default_factory=dict)  # keyword arguments of the executor's class
     concurrency: Positive = 8  # steps executed at once
     timeout: AboveZero = 120.0  # seconds for one step; a step that takes longer is unscored
 
@@ -152,70 +159,70 @@ class ExecutorSettings(Settings):
 class WarmupSettings(Settings):
     """The supervised warm-up that makes a base: a text-only copy drill, then windows with screenshots."""
 
-    drill_steps: Count = 1500
-    drill_batch: Positive = 16
-    steps: Count = 3000
-    batch: Positive = 24
-    drill_share: Share = 0.2  # of each later batch
-    lr: AboveZero = 3e-3
-    lr_warmup_steps: Positive = 50
-    weight_decay: NonNegative = 0.01
-    max_grad_norm: AboveZero = 1.0
+    drill_steps: Count = 1500  # steps of the copy drill
+    drill_batch: Positive = 16  # examples in a batch of the drill
+    steps: Count = 3000  # steps on windows, after the drill
+    batch: Positive = 24  # windows in a batch
+    drill_share: Share = 0.2  # share of drill examples in each later batch
+    lr: AboveZero = 3e-3  # learning rate
+    lr_warmup_steps: Positive = 50  # steps in which the learning rate rises to lr
+    weight_decay: NonNegative = 0.01  # AdamW's weight decay
+    max_grad_norm: AboveZero = 1.0  # gradients are clipped to this norm
     augment: Share = 0.7  # probability that a window's strings are replaced by unseen ones
     vague: Share = 0.5  # probability that a step names only the kind of its target
     continuation: Share = 0.5  # probability that the plan goes on after each step
-    horizon: Positive = 5  # the base's own: it outlives the run that trains on it
-    history: Count = 5
-    bf16: bool = True
-    save_every: Positive = 250
+    horizon: Positive = 5  # T of the base, whatever plan.horizon the runs on it have
+    history: Count = 5  # K of the base
+    bf16: bool = True  # compute in bf16 rather than fp32
+    save_every: Positive = 250  # steps between checkpoints
 
 
 class StageSettings(Settings):
     """One stage of GRPO: every row of Table 4."""
 
-    steps: Count = 143
-    lr: AboveZero = 1e-6
-    optimizer: Literal["adamw"] = "adamw"
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    weight_decay: NonNegative = 0.01
-    warmup_steps: Count = 0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    max_grad_norm: AboveZero = 1.0
+    steps: Count = 143  # training steps; 0 leaves the stage out
+    lr: AboveZero = 1e-6  # learning rate
+    optimizer: Literal["adamw"] = "adamw"  # the optimiser
+    betas: tuple[Share, Share] = (0.9, 0.999)  # AdamW's betas
+    weight_decay: NonNegative = 0.01  # AdamW's weight decay
+    warmup_steps: Count = 0  # optimiser updates in which the learning rate rises to lr
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # how the learning rate changes after its warm-up
+    max_grad_norm: AboveZero = 1.0  # gradients are clipped to this norm
 
-    prompts_per_batch: Positive = 512
-    group_size: Annotated[int, Field(ge=2)] = 5  # n: one group
-    updates_per_batch: Positive = 4  # 512 / 4 = the global batch of 128 prompts
-    epochs_per_batch: Positive = 1
+    prompts_per_batch: Positive = 512  # prompts drawn in one step
+    group_size: Annotated[int, Field(ge=2)] = 5  # n: completions sampled of each prompt
+    updates_per_batch: Positive = 4  # optimiser updates in one step; 512 / 4 is the global batch of 128 prompts
+    epochs_per_batch: Positive = 1  # passes over the completions of one step
     micro_batch: Positive = 2  # sequences in one forward and backward pass on one device
 
-    temperature: AboveZero = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.99
-    max_prompt_tokens: Positive = 6144
-    max_completion_tokens: Positive = 2048
-    vllm: bool = False  # sample with vLLM; otherwise with transformers
-    tensor_parallel: Positive = 2  # vLLM only
-    max_batched_tokens: Positive = 8192  # vLLM only
+    temperature: AboveZero = 1.0  # sampling temperature
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.99  # nucleus of the sampling
+    max_prompt_tokens: Positive = 6144  # longest prompt, images included
+    max_completion_tokens: Positive = 2048  # longest completion
+    vllm: bool = False  # sample with vLLM rather than transformers
+    tensor_parallel: Positive = 2  # vLLM only: devices that share one model
+    max_batched_tokens: Positive = 8192  # vLLM only: tokens scheduled at once
 
     beta: NonNegative = 0.01  # KL coefficient in the loss
-    kl_estimator: Literal["k3"] = "k3"  # "low_var_kl"
-    kl_control: Literal["fixed"] = "fixed"
-    kl_target: AboveZero = 0.1  # in Table 4, without effect while the coefficient is fixed
-    epsilon_low: AboveZero = 0.2
-    epsilon_high: AboveZero = 0.3
-    delta: Annotated[float, Field(gt=1)] | None = 3.0  # dual clip
-    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
-    scale_rewards: Literal["group", "batch", "none"] = "group"  # what the advantage is divided by
+    kl_estimator: Literal["k3"] = "k3"  # the estimator that the paper calls low_var_kl
+    kl_control: Literal["fixed"] = "fixed"  # the KL coefficient does not change
+    kl_target: AboveZero = 0.1  # in Table 4; without effect while the coefficient is fixed
+    epsilon_low: AboveZero = 0.2  # clip range below 1
+    epsilon_high: AboveZero = 0.3  # clip range above 1
+    delta: Annotated[float, Field(gt=1)] | None = 3.0  # dual clip: upper limit of the ratio at negative advantages
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"  # average of the tokens' losses
+    scale_rewards: Literal["group", "batch", "none"] = "group"  # the standard deviation that divides the advantage
 
-    resample_zero_variance: bool = False  # draw another prompt for one whose group carries no signal
-    precision: Literal["bf16", "fp32"] = "bf16"
-    gradient_checkpointing: bool = True
-    shared_prompt: bool = True  # encode a group's prompt once (training/shared_prompt.py); the same figures, sooner
-    freeze_vision: bool = False
-    image_canary: Literal["stop", "warn", "off"] = "stop"  # when swapped screenshots move no log-probability
+    resample_zero_variance: bool = False  # draw another prompt for each group without a signal
+    precision: Literal["bf16", "fp32"] = "bf16"  # precision of training
+    gradient_checkpointing: bool = True  # compute activations again in the backward pass, to save memory
+    shared_prompt: bool = True  # encode a group's prompt once; same results in less time
+    freeze_vision: bool = False  # leave the vision tower untrained
+    image_canary: Literal["stop", "warn", "off"] = "stop"  # when swapped screenshots change no log-probability
     stall_seconds: AboveZero = 600.0  # without progress, before the run says what it waits for
-    save_every: Positive = 20  # steps
-    keep_checkpoints: Positive = 2
-    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    save_every: Positive = 20  # steps between checkpoints
+    keep_checkpoints: Positive = 2  # newest checkpoints that are kept while the stage runs
+    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()  # loggers beside our own files
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -234,7 +241,7 @@ class StageSettings(Settings):
 
     @property
     def sequences_per_update(self) -> int:
-        """Completions that one optimiser update sees, over all devices."""
+        """Completions in one optimiser update, over all devices."""
         return self.prompts_per_batch // self.updates_per_batch * self.group_size
 
     def arithmetic(self) -> str:
@@ -252,23 +259,23 @@ class StageSettings(Settings):
 class EvaluationSettings(Settings):
     """Live evaluation on seeds that no training step has seen."""
 
-    tasks: tuple[str, ...] = ()
-    visual_tasks: tuple[str, ...] = ()  # those whose screen decides what to do: run again with blank images
-    seeds_per_task: Positive = 20
-    first_seed: Count = 5000
-    max_steps: dict[str, Positive] = Field(default_factory=dict)  # by task
-    default_max_steps: Positive = 12
-    pages: Positive = 8
-    episode_seconds: AboveZero = 120.0
-    steps_per_plan: Positive = 1  # more: act on the plan while nothing surprises (agent/loop.py, surprise)
-    temperature: NonNegative = 0.0
+    tasks: tuple[str, ...] = ()  # names of MiniWoB++ tasks
+    visual_tasks: tuple[str, ...] = ()  # tasks decided by what the screen shows, run again with blank images
+    seeds_per_task: Positive = 20  # episodes of each task
+    first_seed: Count = 5000  # the first of their seeds, which no training episode may use
+    max_steps: dict[str, Positive] = Field(default_factory=dict)  # step limit by task
+    default_max_steps: Positive = 12  # step limit of every other task
+    pages: Positive = 8  # browser pages that act at once
+    episode_seconds: AboveZero = 120.0  # time limit of an episode
+    steps_per_plan: Positive = 1  # most steps done of one plan while the screen shows nothing unexpected
+    temperature: NonNegative = 0.0  # sampling temperature; 0 is greedy
 
 
 class Config(Settings):
-    """Everything a run is made of."""
+    """All settings of a run."""
 
-    output_dir: str
-    seed: Count = 0
+    output_dir: str  # the run directory
+    seed: Count = 0  # seed of the run
     model: ModelSettings = ModelSettings()
     nano: NanoModelSettings | None = None  # set where the warm-up builds the model
     data: DataSettings = DataSettings()
@@ -279,4 +286,4 @@ class Config(Settings):
     stage1: StageSettings = StageSettings()
     stage2: StageSettings = StageSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
-    trainer: dict[str, Any] = Field(default_factory=dict)  # the engine's own settings, passed through untouched
+    trainer: dict[str, Any] = Field(default_factory=dict)  # the engine's own settings, passed through unchanged

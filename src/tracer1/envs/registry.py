@@ -20,7 +20,7 @@ from typing import Any, Final
 from tracer1.envs.experts import Expert
 from tracer1.envs.options import DEFAULTS, EnvOptions
 from tracer1.errors import SetupError, UsageError
-from tracer1.extensions import ENVIRONMENT, call_with_options, is_dotted, load_object
+from tracer1.extensions import ENVIRONMENT, is_dotted, load_object, require_options
 from tracer1.types import Env
 
 ENVIRONMENTS: Final = {
@@ -107,7 +107,10 @@ def find_env(name: str) -> EnvFactory:
     if not is_dotted(name):
         known = ", ".join(ENVIRONMENTS)
         raise UsageError(f"no environment {name!r}; choose one of {known}, or a path such as 'package.module:Class'")
-    return EnvFactory(name, load_object(name, ENVIRONMENT))
+    try:
+        return EnvFactory(name, load_object(name, ENVIRONMENT))
+    except UsageError as error:  # perhaps a registered name was meant
+        raise UsageError(f"{error}; by name there are {', '.join(ENVIRONMENTS)}") from error
 
 
 def open_envs(
@@ -142,7 +145,8 @@ def _shipped(name: str) -> Any:
 @asynccontextmanager
 async def _separate(factory: EnvFactory, images: Path, count: int) -> AsyncIterator[list[Env]]:
     where = f"environment {factory.name!r}: write its class as Class(images)"
-    envs: list[Env] = [call_with_options(factory.made, {"images": images}, where) for _ in range(count)]
+    require_options(factory.made, {"images": images}, where)
+    envs: list[Env] = [factory.made(images=images) for _ in range(count)]
     try:
         yield envs
     finally:

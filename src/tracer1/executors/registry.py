@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final
 
 from tracer1.errors import SetupError, UsageError
-from tracer1.extensions import EXECUTOR, call_with_options, is_dotted, load_object
+from tracer1.extensions import EXECUTOR, is_dotted, load_object, require_options
 from tracer1.types import Executor
 
 EXECUTORS: Final = {
@@ -22,11 +23,17 @@ def make_executor(name: str, **options: Any) -> Executor:
     Raises UsageError for an unknown name or option or for a class that is no executor, SetupError when a package that
     it needs is missing.
     """
-    made = _shipped(name) if name in EXECUTORS else _own(name)
-    executor: Executor = call_with_options(made, options, f"executor {name!r}")
+    executor: Executor = executor_class(name, options)(**options)
     if not isinstance(getattr(executor, "name", None), str):
         raise UsageError(f"executor {name!r}: it needs an attribute 'name', the word for it in results")
     return executor
+
+
+def executor_class(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """The class of an executor, which takes these options; not constructed. Raises as ``make_executor`` does."""
+    made: Callable[..., Any] = _shipped(name) if name in EXECUTORS else _own(name)
+    require_options(made, options, f"executor {name!r}")
+    return made
 
 
 def _shipped(name: str) -> Any:

@@ -3,8 +3,8 @@
     <think>THOUGHT</think><answer>Step 3: {"screenshot_abstraction": ..., "action": {...}, "status": "not done"}
     Step 4: {...}</answer>
 
-Parsing never raises and takes time linear in the text, whatever a model wrote: a step is looked for at the start of a
-line only, each step's JSON is decoded once and from its own slice, and deep nesting is refused before it is decoded.
+Parsing never raises and takes time linear in the text, whatever a model wrote: a step begins only at the start of a
+line, each step's JSON is decoded once and from its own slice, and deep nesting is refused before it is decoded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from tracer1.errors import PlanError
@@ -21,7 +21,7 @@ from tracer1.types import Plan, Status, Step
 THINK, THINK_END, ANSWER, ANSWER_END = "<think>", "</think>", "<answer>", "</answer>"
 STATUSES: tuple[Status, ...] = ("not done", "done")
 MAX_DEPTH = 32  # of nested JSON in one step; a tool's arguments need a handful
-MAX_PROBLEMS = 16  # kept by name; the rest is counted in `lines - valid`
+MAX_PROBLEMS = 16  # reported by name; `lines - valid` counts all of them
 
 _STEP = re.compile(r"^[ \t]*Step[ \t]+([0-9]{1,9})[ \t]*:", re.MULTILINE)
 _TAG_IN_STRING = re.compile(r"<(?=\s*+/?\s*+(?:think|answer)\s*+>)")
@@ -56,13 +56,13 @@ def render_step(step: Step, number: int) -> str:
 
 
 def render_plan(plan: Plan) -> str:
-    """The completion that says ``plan``; ``parse_plan`` reads the same plan back (of one step or more)."""
+    """The completion that holds ``plan``; ``parse_plan`` reads the same plan back (of one step or more)."""
     lines = [render_step(step, number) for number, step in enumerate(plan.steps, plan.first_number)]
     return f"{THINK}{plan.thought}{THINK_END}{ANSWER}{chr(10).join(lines)}{ANSWER_END}"
 
 
 def render_tail(plan: Plan) -> str:
-    """``plan`` without its first step, "" if that was all: what a planner that is not surprised says next."""
+    """The completion of ``plan`` without its first step, or "": what a planner probably writes after that step."""
     if len(plan.steps) < 2:
         return ""
     return render_plan(replace(plan, steps=plan.steps[1:], first_number=plan.first_number + 1))
@@ -89,50 +89,82 @@ def _no_constant(name: str) -> None:
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
 
 
-def parse_plan(
-    text: str, *, strict_status: bool = False, strict_instruction: bool = False, clean: bool = False
-) -> ParsedPlan:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which lines of an answer are steps, and which of those are valid. The prototype's rules are options.
+
+    strict_status: a step is one with an ``action`` object and a ``status``; without an ``action_type`` it keeps its
+        place, with the type "". Otherwise a step is one with an ``action_type``.
+    strict_instruction: a valid step has a ``step_instruction``.
+    clean: white space around ``<``, ``>`` and ``/`` is removed first.
+    """
+
+    strict_status: bool = False
+    strict_instruction: bool = False
+    clean: bool = False
+
+
+PAPER_READING = Reading()
+
+
+def parse_plan(text: str, reading: Reading = PAPER_READING) -> ParsedPlan:
     """Read a completion, with or without the outer braces of a step; never raises.
 
     Steps are those between the answer tags after the last ``</think>`` (a completion may begin inside the thought, its
-    ``<think>`` standing in the prompt); with no answer tags, those in all that is not thought. Every step with an
-    ``action_type`` is part of the plan, lacking fields read as "" and "not done". The prototype's readings are options:
-
-    strict_status: a step needs a ``status`` to be part of the plan.
-    strict_instruction: a step needs a ``step_instruction`` to be valid.
-    clean: white space around ``<``, ``>`` and ``/`` is removed first.
+    ``<think>`` standing in the prompt); with no answer tags, those in all that is not thought. Absent fields of a step
+    are read as "" and "not done".
     """
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()  # lone surrogates could not be written to any file
-    if clean:
+    if reading.clean:
         text = _clean(text)
     thought, body, tags_ok = _split(text)
-    problems: list[str] = [] if tags_ok else [_tag_problem(text)]
-    steps: list[Step] = []
-    records: list[Mapping[str, Any]] = []
-    first_number = lines = valid = 0
+    answer = _read_answer(body, reading)
+    problems = [] if tags_ok else [_tag_problem(text)]
+    problems += answer.problems if answer.lines else ["no line starts with 'Step N:'"]
+    plan = Plan(tuple(answer.steps), thought, answer.first_number) if answer.steps else None
+    return ParsedPlan(plan, answer.lines, answer.valid, tags_ok, tuple(problems[:MAX_PROBLEMS]), tuple(answer.records))
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What has been read of an answer so far."""
+
+    lines: int = 0
+    valid: int = 0
+    first_number: int = 0
+    steps: list[Step] = field(default_factory=list)
+    records: list[Mapping[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def _read_answer(body: str, reading: Reading) -> _Answer:
     marks = list(_STEP.finditer(body))
-    for mark, following in zip(marks, [*marks[1:], None], strict=False):
-        lines += 1
-        record, problem = _decode(body[mark.end() : following.start() if following else len(body)])
+    ends = [mark.start() for mark in marks[1:]] + [len(body)]
+    answer = _Answer(len(marks))
+    for mark, end in zip(marks, ends, strict=False):  # without a step there is an end and no mark
+        record, problem = _decode(body[mark.end() : end])
         if record is not None:
-            problem = _missing(record, strict_instruction)
-            valid += not problem
-            step = _step(record)
-            if step is not None and not (strict_status and not isinstance(record.get("status"), str)):
-                first_number = first_number if steps else int(mark[1])
-                steps.append(step)
-                records.append(record)
-        if problem and len(problems) < MAX_PROBLEMS:
-            problems.append(f"step {mark[1]}: {problem}")
-    if not lines:
-        problems.append("no line starts with 'Step N:'")
-    plan = Plan(tuple(steps), thought, first_number) if steps else None
-    return ParsedPlan(plan, lines, valid, tags_ok, tuple(problems), tuple(records))
+            problem = _missing(record, reading.strict_instruction)
+            _keep_step(answer, mark[1], record, reading)
+        answer.valid += not problem
+        if problem and len(answer.problems) < MAX_PROBLEMS:
+            answer.problems.append(f"step {mark[1]}: {problem}")
+    return answer
+
+
+def _keep_step(answer: _Answer, number: str, record: Mapping[str, Any], reading: Reading) -> None:
+    step = _step(record, reading)
+    if step is None:
+        return
+    if not answer.steps:
+        answer.first_number = int(number)
+    answer.steps.append(step)
+    answer.records.append(record)
 
 
 def require_plan(text: str) -> Plan:
-    """The plan in ``text``, for who must act on it. Raises PlanError, naming what is wrong, when there is none."""
+    """The plan in ``text``, to be acted on. Raises PlanError, which names the first problems, when there is none."""
     parsed = parse_plan(text)
     if parsed.plan is None:
         raise PlanError(f"no plan in the completion: {'; '.join(parsed.problems[:3])}")
@@ -154,9 +186,7 @@ def _split(text: str) -> tuple[str, str, bool]:
     head, tail = (text[:close], text[close + len(THINK_END) :]) if close >= 0 else ("", text)
     start = head.find(THINK)
     before, thought = (head[:start], head[start + len(THINK) :]) if start >= 0 else ("", head)
-    if (
-        ANSWER not in tail
-    ):  # the wrong order, or no answer tags at all: read what there is, but no drafts in the thought
+    if ANSWER not in tail:  # tags in the wrong order or none at all: read what there is, but no drafts in the thought
         _, body = _answer(before) if ANSWER in before else (False, f"{before}\n{tail}" if before else tail)
         return thought, body.partition(ANSWER_END)[0], False
     alone, body = _answer(tail)
@@ -213,19 +243,21 @@ def _deeper_than(text: str, limit: int) -> bool:
     return depth > limit
 
 
-def _step(record: Mapping[str, Any]) -> Step | None:
-    action = record.get("action")
+def _step(record: Mapping[str, Any], reading: Reading) -> Step | None:
+    """The step that a record holds under a reading, or None."""
+    action, status = record.get("action"), record.get("status")
     if not isinstance(action, dict):
         return None
     kind, instruction, arguments = action.get("action_type"), action.get("step_instruction"), action.get("arguments")
-    if not (isinstance(kind, str) and kind):
+    kind = kind if isinstance(kind, str) else ""
+    if not (isinstance(status, str) if reading.strict_status else kind):
         return None
     abstraction = record.get("screenshot_abstraction")
     return Step(
         abstraction if isinstance(abstraction, str) else "",
         kind,
         instruction if isinstance(instruction, str) else "",
-        "done" if record.get("status") == "done" else "not done",
+        "done" if status == "done" else "not done",
         arguments if isinstance(arguments, dict) else None,
     )
 

@@ -15,9 +15,7 @@ from dataclasses import dataclass, replace
 from tracer1.coordinates import smart_resize
 from tracer1.types import Message, Size
 
-CHARACTERS = (
-    3  # a token, where no tokenizer is at hand: English prose has about 4, JSON about 3; rather too many tokens
-)
+CHARACTERS = 3  # a token, without a tokenizer; English prose has about 4 and JSON 3, so the estimate is rather high
 MARKUP = 5  # tokens of ChatML around a message: <|im_start|>role\n and <|im_end|>\n
 OPENING = 3  # tokens that open the reply: <|im_start|>assistant\n
 FRAME = 2  # tokens around an image, <|vision_start|> and <|vision_end|>
@@ -45,7 +43,7 @@ class Vision:
 
 @dataclass(frozen=True, slots=True)
 class PromptSize:
-    """What a prompt is made of: tokens of text, the markup of chat and images included, and the images' sizes."""
+    """The tokens of a prompt's text, with the markup of chat and images, and the sizes of its images."""
 
     text: int
     images: tuple[Size, ...] = ()
@@ -94,7 +92,7 @@ def estimated_tokens(text: str) -> int:
 
 
 def estimated_prompt(prompt: Sequence[Message]) -> int:
-    """About how many tokens a ChatML prompt takes without what its images themselves take."""
+    """About how many tokens a ChatML prompt takes without those of its images."""
     parts = [part for message in prompt for part in message["content"]]
     texts = sum(estimated_tokens(part["text"]) for part in parts if part["type"] == "text")
     images = sum(1 for part in parts if part["type"] == "image")

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracer1.config.settings import EvaluationSettings
+from tracer1.config.planner import planner_settings, settings_of
+from tracer1.config.settings import Config, EvaluationSettings
 from tracer1.envs.registry import EnvFactory, parse_env
 from tracer1.evaluation.live import NewPage, evaluate_live
 from tracer1.executors.registry import make_executor
 from tracer1.models.qwen3vl import LocalPlanner
-from tracer1.plan.prompt import PROMPTS
 from tracer1.types import Env
 
 
@@ -22,24 +22,25 @@ def act(
     model: str,
     *,
     seed: int = 0,
-    horizon: int = 5,
-    history: int = 5,
+    horizon: int | None = None,
     executor: str = "dom",
-    prompt_version: str = "brief-1",
     out: Path = Path("runs/act"),
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Let a planner act once in ``env``: "miniwob:TASK", "replay:DIR" or another name of ``tracer1.envs.registry``.
 
-    The episode goes to ``out/live/act.jsonl``, its screens beside it.
+    The planner is asked as in its own training; ``horizon`` replaces its T. The episode goes to ``out/live/act.jsonl``,
+    its screens beside it.
     """
     factory, task = parse_env(env)
     file = out / "live" / "act.jsonl"
     file.unlink(missing_ok=True)
+    trained = planner_settings(model)
+    own = trained or settings_of(Config(output_dir=str(out)))
     result = evaluate_live(
-        LocalPlanner(model),
+        LocalPlanner(model, max_new_tokens=own.max_completion_tokens, pixels=trained.pixels if trained else None),
         make_executor(executor),
-        replace(PROMPTS[prompt_version], history=history, horizon=horizon),
+        replace(own.prompt(), horizon=horizon or own.horizon),
         [(task, seed)],
         EvaluationSettings(tasks=(task,), pages=1),
         file,

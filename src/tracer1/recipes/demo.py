@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tracer1.checks.requirements import require_all
 from tracer1.config.settings import Config
 from tracer1.data.store import read_episodes
-from tracer1.data.windows import make_windows
 from tracer1.data.windows_file import read_rows
 from tracer1.evaluation import gate
 from tracer1.evaluation.gate import measured_with, pass_gate
@@ -22,8 +22,7 @@ from tracer1.evaluation.live import LiveResult
 from tracer1.evaluation.run import baselines, heldout, live, load_planner, summary
 from tracer1.evaluation.statistics import Estimate, paired_difference
 from tracer1.executors.registry import make_executor
-from tracer1.progress import progress
-from tracer1.recipes.record import record_miniwob
+from tracer1.recipes.prepare_data import ensure_data
 from tracer1.recipes.train import stage_with_progress
 from tracer1.report.html import build_report
 from tracer1.results.model_card import write_model_card
@@ -52,6 +51,7 @@ class Clock:
 
 def demo(config: Config, say: Say) -> dict[str, Any]:
     """Run the whole of it into ``config.output_dir``; returns what ``results.json`` holds."""
+    require_all(config)
     run = prepare(config)
     clock = Clock(run / "minutes.json")
     say(
@@ -102,39 +102,6 @@ def run_stages(
         entries.append(entry)
         say(describe(entry))
     return lives, entries
-
-
-def ensure_data(config: Config, say: Say) -> None:
-    """Record demonstrations and cut them into windows, unless they are there."""
-    if config.data.record is None or config.data.episodes is None:
-        return
-    record = config.data.record
-    episodes = Path(config.data.episodes)
-    splits = [("train", episodes / "train", record.first_seed, record.episodes_per_task, config.data.train)]
-    if config.data.heldout is not None:
-        first = record.first_seed + record.episodes_per_task
-        splits.append(("heldout", episodes / "heldout", first, record.heldout_per_task, config.data.heldout))
-    for split, folder, seed, count, windows in splits:
-        if not (folder / "episodes.jsonl").exists():
-            with progress(f"recording {split} demonstrations") as tick:
-                report = record_miniwob(
-                    record.tasks,
-                    count,
-                    seed,
-                    folder,
-                    scale=int(record.scale),
-                    pages=record.pages,
-                    split=split,
-                    progress=tick,
-                )
-            say(
-                f"Recorded {report.kept} {split} episodes, {report.steps} steps, in {report.seconds:.0f} s "
-                f"({report.failed} not kept)."
-            )
-        if not Path(windows).exists():
-            say(f"Cutting {split} windows ...")
-            made = make_windows(folder, windows, config.plan.horizon, config.plan.history, config.plan.prompt_version)
-            say(f"{made.windows} windows in {windows}.")
 
 
 def evaluate_stage(config: Config, run: Path, name: str) -> tuple[LiveResult, dict[str, Any]]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracer1.config.planner import as_trained
 from tracer1.config.settings import Config
 from tracer1.errors import UsageError
 from tracer1.evaluation.run import baselines, live, load_planner, summary
 from tracer1.results.run import prepare, write_json
 
 
-def benchmark(name: str, model: str, config: Config) -> dict[str, Any]:
+def benchmark(name: str, model: str, config: Config, horizon: int | None = None) -> dict[str, Any]:
     """``tracer1 evaluate``: live success with interval, the reactive agent and the baselines beside it.
 
-    It is returned, and written to ``results.json`` of the run.
+    The planner is asked as in its own training; ``horizon`` replaces its T. The results are returned, and written to
+    ``results.json`` of the run.
     """
     if name != "miniwob":
         raise UsageError(f"no benchmark {name!r}; there is miniwob")
+    config = as_trained(config, model, horizon)
     run = prepare(config)
     planner = load_planner(model, config)
     every_step = config.evaluation.model_copy(update={"steps_per_plan": 1})

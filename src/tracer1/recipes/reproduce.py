@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tracer1.checks.requirements import require_all
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.evaluation.live import LiveResult
 from tracer1.evaluation.run import live, load_planner, summary
 from tracer1.evaluation.statistics import Estimate, mean
-from tracer1.recipes.demo import Clock, Say, describe, ensure_data, evaluate_stage, gain, protocol, run_stages
+from tracer1.recipes.demo import Clock, Say, describe, evaluate_stage, gain, protocol, run_stages
+from tracer1.recipes.prepare_data import ensure_data
 from tracer1.recipes.train import stage_with_progress
 from tracer1.results.run import prepare, write_json
 
@@ -22,22 +24,13 @@ from tracer1.results.run import prepare, write_json
 def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> dict[str, Any]:
     """Run ``path`` once for every seed; returns what goes to ``OUT/results.json``: mean and spread over the seeds."""
 
-    def configured(name: str, seed: int, *more: str) -> Config:
-        data = out / "data"
-        return load_config(
-            path,
-            [
-                f"output_dir={out / name}",
-                f"data.episodes={data}",
-                f"data.train={data}/train.parquet",
-                f"data.heldout={data}/heldout.parquet",
-                *overrides,
-                f"seed={seed}",
-                *more,
-            ],
-        )
+    loaded = load_config(path, overrides, run_paths(out, out / "base"))
+
+    def configured(name: str, seed: int) -> Config:
+        return loaded.model_copy(update={"output_dir": str(out / name), "seed": seed})
 
     shared = configured("base", 0)
+    require_all(shared)
     run = prepare(shared)
     clock = Clock(out / "minutes.json")
     clock.run("record", lambda: ensure_data(shared, say))
@@ -48,12 +41,7 @@ def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[st
     for seed in seeds:
         config = configured(f"seed-{seed}", seed)
         lives, entries = clock.run(f"seed {seed}", seed_stages, config, say)
-        one_step = (
-            "plan.horizon=1",
-            f"data.train={out}/data/train-1.parquet",
-            f"data.heldout={out}/data/heldout-1.parquet",
-        )
-        short = configured(f"reactive-{seed}", seed, *one_step)
+        short = one_step(configured(f"reactive-{seed}", seed), out / "data")
         reactive = clock.run(f"reactive {seed}", train_reactive, short, say)
         by_seed.append(
             {
@@ -83,6 +71,28 @@ def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[st
     }
     write_json(out / "results.json", results)
     return results
+
+
+def run_paths(out: Path, run: Path) -> dict[str, str]:
+    """The settings that keep a run and its data under ``out``."""
+    data = out / "data"
+    return {
+        "output_dir": str(run),
+        "data.episodes": str(data),
+        "data.train": str(data / "train.parquet"),
+        "data.heldout": str(data / "heldout.parquet"),
+    }
+
+
+def one_step(config: Config, data: Path) -> Config:
+    """The same configuration for the reactive agent (T = 1), with windows of its own."""
+    windows = {"train": str(data / "train-1.parquet"), "heldout": str(data / "heldout-1.parquet")}
+    return config.model_copy(
+        update={
+            "plan": config.plan.model_copy(update={"horizon": 1}),
+            "data": config.data.model_copy(update=windows),
+        }
+    )
 
 
 def seed_stages(config: Config, say: Say) -> tuple[dict[str, LiveResult], list[dict[str, Any]]]:

@@ -109,7 +109,7 @@ def _agent(
 
 def _own_action(completion: str, recorded: Action, profile: grounded.GroundedProfile) -> Action:
     """The Action that the completion's first step holds by itself, if it holds what must be compared."""
-    parsed = parse_plan(completion, strict_status=profile.strict_status, clean=profile.clean_text)
+    parsed = parse_plan(completion, profile.reading)
     written = parsed.records[0]["action"]
     try:
         action = action_from_json({key: written[key] for key in ("action_type", *ARGUMENTS) if key in written})

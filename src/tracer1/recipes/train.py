@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from tracer1.checks.requirements import require_all
 from tracer1.config.settings import Config, StageSettings
+from tracer1.data.recordings import missing_data
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.progress import progress
+from tracer1.recipes.prepare_data import data_plan, ensure_data, ensure_episodes
 from tracer1.results.model_card import write_model_card
 from tracer1.results.run import prepare
 from tracer1.training.base import train_base
@@ -26,13 +29,17 @@ Stage = Literal["warmup", "1", "2", "both"]
 
 
 def train(config: Config, stage: Stage = "both", *, force: bool = False, say: Say = logger.info) -> dict[str, Path]:
-    """Run the asked stages and return their checkpoint folders by name; a stage that is finished is not run again.
+    """Run the named stages and return their checkpoint folders by name; a stage that is finished is not run again.
 
-    Raises TrainingError where stage 1 does not pass the gate to stage 2, unless it is to be forced.
+    What ``data.record`` asks for and is missing is recorded first. Raises TrainingError where stage 1 does not pass the
+    gate to stage 2, unless ``force`` is set; UsageError or SetupError, before anything is written, for a part of the
+    run that is missing.
     """
-    run = prepare(config)
     if stage == "warmup":
-        return {"base": base_with_progress(config, run)}
+        return {"base": base_with_progress(config, prepare(config))}
+    require_all(config, names_of(stage))
+    run = prepare(config)
+    ensure_data(config, say)
     made = {}
     for name in names_of(stage):
         if name == "stage2":
@@ -53,10 +60,20 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
             f"warmup: {w.drill_steps} drill steps of {w.drill_batch} examples, then {w.steps} of {w.batch}, "
             f"into {config.model.path}"
         ]
+    names = names_of(stage)
+    require_all(config, names)
+    missing = missing_data(config)
+    if missing:
+        return data_plan(missing) + [f"{name}: {getattr(config, name).arithmetic()}" for name in names]
+    return _built(config, names)
+
+
+def _built(config: Config, names: Sequence[str]) -> list[str]:
+    """Build the trainer of each stage and describe it."""
     lines = []
     rows = training_rows(config.data.train)
     processor, model = load_processor(config.model.path, config.model.pixels), load_model(config.model.path)
-    for name in names_of(stage):
+    for name in names:
         settings: StageSettings = getattr(config, name)
         scorer = make_scorer(config, name)
         with TemporaryDirectory() as scratch:
@@ -88,26 +105,9 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
 
 def base_with_progress(config: Config, run: Path) -> Path:
     """The warm-up, with its loss in the bar."""
-    record_demonstrations(config)
+    ensure_episodes(config, logger.info)
     total = config.warmup.drill_steps + config.warmup.steps
     with progress("warm-up") as tick:
         made = train_base(config, run, lambda row: tick(int(row["step"]) + 1, total, f"loss {row['loss']:.3f}"))
     write_model_card(made, config, "base")
     return made
-
-
-def record_demonstrations(config: Config) -> None:
-    """Record what the warm-up learns from, unless it is there. Only this needs a browser."""
-    record = config.data.record
-    if record is not None and config.data.episodes and not (Path(config.data.episodes) / "episodes.jsonl").exists():
-        from tracer1.recipes.record import record_miniwob
-
-        with progress("recording demonstrations") as tick:
-            record_miniwob(
-                record.tasks,
-                record.episodes_per_task,
-                record.first_seed,
-                config.data.episodes,
-                pages=record.pages,
-                progress=tick,
-            )

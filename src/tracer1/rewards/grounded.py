@@ -2,8 +2,8 @@
 
     R = (1 - lambda_fmt) r + lambda_fmt R_fmt,   r = 1[GUI step] r_coord + 1[tool step] r_ans
 
-The first predicted step is given to a frozen executor, injected as ``act``, and what comes of it is compared with
-the recorded action. A step that the agent cannot follow earns 0; an agent that fails leaves the sample unscored.
+A frozen executor, injected as ``act``, executes the first predicted step, and its action is compared with the recorded
+one. A step that the executor cannot follow earns 0; an executor that fails leaves the sample unscored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tracer1.actions import POINTING, RADIUS, is_tool, same_action
 from tracer1.errors import ExecutorError, InstructionError
-from tracer1.plan.text import ParsedPlan, parse_plan
+from tracer1.plan.text import Reading, parse_plan
 from tracer1.rewards.terms import format_ratio
 from tracer1.types import Action, Outcome, Reference, Score, Step
 
@@ -29,6 +29,11 @@ class GroundedProfile:
     strict_instruction: bool = False
     clean_text: bool = False
 
+    @property
+    def reading(self) -> Reading:
+        """How completions are parsed under this profile."""
+        return Reading(self.strict_status, self.strict_instruction, self.clean_text)
+
 
 PROFILES: Mapping[str, GroundedProfile] = {
     "paper": GroundedProfile(),
@@ -38,7 +43,7 @@ PAPER = PROFILES["paper"]
 
 
 def exact_answer(output: str, recorded: str) -> bool:
-    """Equal but for letter case and white space."""
+    """Whether two answers are equal, apart from letter case and white space."""
     return " ".join(output.casefold().split()) == " ".join(recorded.casefold().split())
 
 
@@ -46,15 +51,15 @@ ANSWER_MATCHES: Mapping[str, Callable[[str, str], bool]] = {"exact": exact_answe
 
 
 def first_step(completion: str, profile: GroundedProfile = PAPER) -> Step | None:
-    """The step to be executed: the first one of the plan, or None where no plan can be read."""
-    plan = _parse(completion, profile).plan
-    return None if plan is None else plan.steps[0]
+    """The step to be executed: the first one of the plan, or None where there is no plan or that step has no type."""
+    plan = parse_plan(completion, profile.reading).plan
+    return plan.steps[0] if plan is not None and plan.steps[0].action_type else None
 
 
 def score_grounded(
     completion: str, reference: Reference, act: Callable[[Step], Action], profile: GroundedProfile = PAPER
 ) -> Score:
-    """The stage 2 reward of a completion whose first step ``act`` (the executor) carries out at once."""
+    """The stage 2 reward of a completion; ``act`` (the executor) executes its first step."""
     step = first_step(completion, profile)
     if step is None:
         return score_outcome(completion, reference, None, profile)
@@ -70,16 +75,15 @@ def score_grounded(
 def score_outcome(
     completion: str, reference: Reference, outcome: Outcome | None, profile: GroundedProfile = PAPER
 ) -> Score:
-    """The stage 2 reward of a completion, given what came of its first step (None: there was no step).
+    """The stage 2 reward of a completion, given the outcome of its first step (None: there was no step).
 
     A GUI step is compared by ``actions.same_action``. For a tool step the outcome's action is the call with the tool's
     output as ``content``; it is compared with the recorded observation (else the recorded action's content).
     Terms: ``format`` and ``accuracy`` make the total by their weights; ``coordinate`` or ``answer``, by the kind of
     the recorded step, is the accuracy under its own name; ``no_plan`` and ``no_target`` are 1 where no step could be
-    executed. Unscored: the executor failed, or the recording holds nothing to compare with.
+    executed. The sample is unscored when the executor failed or the recording holds nothing to compare with.
     """
-    parsed = _parse(completion, profile)
-    ratio = format_ratio(parsed)
+    ratio = format_ratio(parse_plan(completion, profile.reading))
     weights = {"format": profile.lambda_fmt, "accuracy": 1.0 - profile.lambda_fmt}
     unscored = nothing_to_compare(reference) or (outcome.failed if outcome is not None else None)
     if unscored is not None:
@@ -97,15 +101,6 @@ def score_outcome(
     }
     overall = weights["accuracy"] * accuracy + profile.lambda_fmt * ratio
     return Score(overall, ratio, accuracy, terms, weights)
-
-
-def _parse(completion: str, profile: GroundedProfile) -> ParsedPlan:
-    return parse_plan(
-        completion,
-        strict_status=profile.strict_status,
-        strict_instruction=profile.strict_instruction,
-        clean=profile.clean_text,
-    )
 
 
 def _expected(reference: Reference) -> str | None:

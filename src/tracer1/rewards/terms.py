@@ -1,4 +1,4 @@
-"""The small pieces that both stages' rewards are made of (METHOD section 3, the paper's Eq. 7-10). All pure."""
+"""The terms of both stages' rewards, as pure functions (METHOD section 3, the paper's Eq. 7-10)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tracer1.plan.text import ParsedPlan
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Which predicted step stands for which reference step, with the score s' of each pair.
+    """Which predicted step is paired with which reference step, and the score s' of each pair.
 
     ``pairs`` holds (predicted index, reference index, s'); indices from 0, in the order of the prediction.
     """
@@ -79,13 +79,13 @@ def best_return(length: int, gamma: float) -> float:
 
 
 def coverage(alignment: Alignment) -> int:
-    """How many steps stand alone: predicted ones that match nothing and reference ones that nothing matches."""
+    """The number of unmatched steps, predicted and reference."""
     return alignment.unmatched_predicted + alignment.unmatched_reference
 
 
 def repetitions(kinds: Sequence[str]) -> int:
-    """Eq. 10's N_rep: how many steps are of the same type as the next two."""
-    return sum(a == b == c for a, b, c in zip(kinds, kinds[1:], kinds[2:], strict=False))
+    """Eq. 10's N_rep: how many steps have the same type as the next two. A step without a type repeats nothing."""
+    return sum(bool(a) and a == b == c for a, b, c in zip(kinds, kinds[1:], kinds[2:], strict=False))
 
 
 def clip(value: float) -> float:

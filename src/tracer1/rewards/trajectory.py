@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tracer1.plan.text import parse_plan
+from tracer1.plan.text import Reading, parse_plan
 from tracer1.rewards.terms import (
     Alignment,
     align_by_position,
@@ -40,13 +40,18 @@ class TrajectoryProfile:
     threshold: float = 0.5
     coverage_penalty: float = 0.15
     repetition: Literal["absolute", "excess"] = "absolute"  # excess: beyond the reference's own repetitions
-    completion_bonus: float = 0.0  # to S and to its maximum, when the last predicted status is "done"
+    completion_bonus: float = 0.0  # added to S when the last predicted status is "done", and always to its maximum
     overlong_margin: int | None = None  # more steps than the reference's plus this: R_acc is overlong_accuracy
     overlong_accuracy: float = 0.05
     mismatches_align: bool = False  # same length: a pair of different types is aligned with score 0, not unmatched
-    strict_status: bool = False  # only steps with a status are scored
+    strict_status: bool = False  # a step needs a status; one without a type keeps its place and matches nothing
     strict_instruction: bool = False  # a valid step has a step_instruction
     clean_text: bool = False  # white space around tags is removed first
+
+    @property
+    def reading(self) -> Reading:
+        """How completions are parsed under this profile."""
+        return Reading(self.strict_status, self.strict_instruction, self.clean_text)
 
 
 PROFILES: Mapping[str, TrajectoryProfile] = {
@@ -67,16 +72,11 @@ def score_trajectory(completion: str, reference: Sequence[Step | str], profile: 
     """The stage 1 reward of a completion against the recorded next steps (or only their action types).
 
     Terms: ``format`` and ``accuracy`` make the total by their weights. ``accuracy`` is made of ``alignment`` (the
-    discounted matches), ``coverage`` (steps that stand alone), ``completion`` (1 if the bonus was earned), all three
-    by their weights over ``best`` (the largest sum), clipped; then of ``repetition`` by its weight. ``overlong`` is 1
-    where that rule sets the accuracy instead. Never unscored; never raises for what a completion holds.
+    discounted matches), ``coverage`` (unmatched steps) and ``completion`` (1 if the bonus was earned), all three by
+    their weights over ``best`` (the largest sum), clipped; then of ``repetition`` by its weight. ``overlong`` is 1
+    where that rule sets the accuracy instead. Every completion has a score, whatever it holds.
     """
-    parsed = parse_plan(
-        completion,
-        strict_status=profile.strict_status,
-        strict_instruction=profile.strict_instruction,
-        clean=profile.clean_text,
-    )
+    parsed = parse_plan(completion, profile.reading)
     ratio = format_ratio(parsed)
     steps = parsed.plan.steps if parsed.plan is not None else ()
     terms = _accuracy_terms(steps, [_kind(step) for step in reference], profile)
@@ -107,33 +107,41 @@ def hit_by_depth(plan: Plan | None, reference: Sequence[Step | str], depth: int 
     ]
 
 
+def best_sum(reference: int, profile: TrajectoryProfile) -> float:
+    """The normaliser: the largest S of a reference of so many steps, with the bonus whether it is earned or not."""
+    return profile.lambda_align * best_return(reference, profile.gamma) + profile.completion_bonus
+
+
 def _accuracy_terms(steps: Sequence[Step], reference: Sequence[str], profile: TrajectoryProfile) -> dict[str, float]:
     predicted = [step.action_type for step in steps]
     alignment = _align(predicted, reference, profile)
-    repeated = repetitions(predicted)
-    if profile.repetition == "excess":
-        repeated = max(0, repeated - repetitions(reference))
-    completed = bool(steps) and profile.completion_bonus > 0.0 and steps[-1].status == "done"
-    bonus = profile.completion_bonus if completed else 0.0
-    best = profile.lambda_align * best_return(len(reference), profile.gamma) + bonus
-    matched, alone = discounted(alignment, profile.gamma), coverage(alignment)
-    overlong = profile.overlong_margin is not None and len(predicted) > len(reference) + profile.overlong_margin
-    if not predicted or not reference:
-        accuracy = 0.0
-    elif overlong:
-        accuracy = profile.overlong_accuracy
-    else:
-        score = profile.lambda_align * matched - profile.coverage_penalty * alone + bonus
-        accuracy = max(0.0, clip(score / best) - profile.lambda_rep * repeated)
-    return {
-        "accuracy": accuracy,
-        "alignment": matched,
-        "coverage": float(alone),
-        "completion": float(completed),
-        "best": best,
-        "repetition": float(repeated),
-        "overlong": float(overlong),
+    terms = {
+        "alignment": discounted(alignment, profile.gamma),
+        "coverage": float(coverage(alignment)),
+        "completion": float(bool(steps) and profile.completion_bonus > 0.0 and steps[-1].status == "done"),
+        "best": best_sum(len(reference), profile),
+        "repetition": float(_repeated(predicted, reference, profile)),
+        "overlong": float(_is_overlong(predicted, reference, profile)),
     }
+    return {"accuracy": _accuracy(terms, profile) if predicted and reference else 0.0, **terms}
+
+
+def _accuracy(terms: Mapping[str, float], profile: TrajectoryProfile) -> float:
+    if terms["overlong"]:
+        return profile.overlong_accuracy
+    score = profile.lambda_align * terms["alignment"] - profile.coverage_penalty * terms["coverage"]
+    score += profile.completion_bonus * terms["completion"]
+    return max(0.0, clip(score / terms["best"]) - profile.lambda_rep * terms["repetition"])
+
+
+def _repeated(predicted: Sequence[str], reference: Sequence[str], profile: TrajectoryProfile) -> int:
+    own = repetitions(reference) if profile.repetition == "excess" else 0
+    return max(0, repetitions(predicted) - own)
+
+
+def _is_overlong(predicted: Sequence[str], reference: Sequence[str], profile: TrajectoryProfile) -> bool:
+    margin = profile.overlong_margin
+    return margin is not None and len(predicted) > len(reference) + margin
 
 
 def _align(predicted: Sequence[str], reference: Sequence[str], profile: TrajectoryProfile) -> Alignment:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import torch
 
+from tracer1.config.planner import FILE, PlannerSettings, planner_file, settings_of
 from tracer1.config.settings import Config
 from tracer1.data.store import read_episodes
 from tracer1.errors import SetupError, UsageError
+from tracer1.files import write_atomic
 from tracer1.models.nano import build_model, save_planner
 from tracer1.models.qwen3vl import make_processor
 from tracer1.models.tokenizer import build_tokenizer
@@ -45,7 +47,14 @@ def train_base(config: Config, run: Path, on_step: OnStep) -> Path:
     def write(folder: Path) -> None:
         save_planner(model, tokenizer, folder)
         write_json(folder / SEEN, sorted(source.quoted()))
+        write_atomic(folder / FILE, planner_file(_settings(config)))
 
     publish(out, write)
     (run / STATE).unlink(missing_ok=True)  # the base is made: removing it is how one asks for another
     return out
+
+
+def _settings(config: Config) -> PlannerSettings:
+    """How the base is to be asked: with the horizon and history of its own warm-up."""
+    own = {"horizon": config.warmup.horizon, "history": config.warmup.history}
+    return settings_of(config).model_copy(update=own)

@@ -10,9 +10,11 @@ from typing import Any
 
 from datasets import Dataset
 
+from tracer1.config.planner import FILE, planner_file, settings_of
 from tracer1.config.settings import Config, StageSettings
 from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import SetupError
+from tracer1.files import write_atomic
 from tracer1.models.nano import save_planner
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.training.checkpoints import publish
@@ -49,7 +51,12 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     )
     model.config = own  # the trainer switches off its cache, and sets a tokenizer's padding
     processor = load_processor(start, config.model.pixels)
-    publish(out, lambda folder: save_planner(model, processor.tokenizer, folder, processor))
+
+    def write(folder: Path) -> None:
+        save_planner(model, processor.tokenizer, folder, processor)
+        write_atomic(folder / FILE, planner_file(settings_of(config, name)))
+
+    publish(out, write)
     shutil.rmtree(states, ignore_errors=True)  # its optimiser states are of no more use
     return out
 

@@ -1,0 +1,75 @@
+"""What a run needs before its first step: each part is tried at once, so that none is found missing after stage 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeAlias
+
+from tracer1.config.settings import Config, StageSettings
+from tracer1.data.plan_match import require_plan
+from tracer1.errors import SetupError
+from tracer1.executors.registry import executor_class
+from tracer1.extensions import REWARD, is_dotted, load_object
+
+Requirement: TypeAlias = tuple[str, Callable[[], object]]  # a name, and a call that raises where it is not met
+STAGES = ("stage1", "stage2")
+
+
+def require_all(config: Config, stages: Sequence[str] = STAGES) -> None:
+    """Raise the first of our errors that would stop one of the stages. Nothing is written or constructed."""
+    for _, met in requirements(config, stages):
+        met()
+
+
+def requirements(config: Config, stages: Sequence[str] = STAGES) -> Iterator[Requirement]:
+    """What the stages need: packages of loggers and engines, the executor, the reward, and windows that fit."""
+    names = [name for name in stages if stage_of(config, name).steps]
+    for name in names:
+        stage = stage_of(config, name)
+        yield from ((f"{name} logger", _package(f"{name}.report_to", each)) for each in stage.report_to)
+        if stage.vllm:
+            yield f"{name} engine", _package(f"{name}.vllm", "vllm")
+    if "stage2" in names:
+        yield "executor", lambda: executor_class(config.executor.name, config.executor.options)
+    function = reward_function(config)
+    if function is not None and names:
+        yield "reward function", lambda: load_object(function, REWARD)
+    yield from ((f"{name} windows", _windows(config, file)) for name, file in windows_files(config) if names)
+
+
+def stage_of(config: Config, name: str) -> StageSettings:
+    """The settings of ``stage1`` or ``stage2``."""
+    stage: StageSettings = getattr(config, name)
+    return stage
+
+
+def windows_files(config: Config) -> Iterator[tuple[str, str]]:
+    """(train or heldout, file) of the windows that are there."""
+    for name, file in (("train", config.data.train), ("heldout", config.data.heldout)):
+        if file is not None and Path(file).exists():
+            yield name, file
+
+
+def reward_function(config: Config) -> str | None:
+    """The dotted path of the user's own reward, or None."""
+    return getattr(config.reward, "function", None)
+
+
+def own_code(config: Config) -> list[str]:
+    """The dotted paths in a configuration: code that following them would import."""
+    paths = [config.executor.name, reward_function(config) or ""]
+    return [path for path in paths if is_dotted(path)]
+
+
+def _package(setting: str, package: str) -> Callable[[], None]:
+    def met() -> None:
+        if find_spec(package) is None:
+            raise SetupError(f"{setting} asks for {package}, which is not installed; run: pip install {package}")
+
+    return met
+
+
+def _windows(config: Config, file: str) -> Callable[[], None]:
+    return lambda: require_plan(file, config.plan)
