@@ -105,9 +105,8 @@ def setting_table(prefix: str) -> list[str]:
     for setting in config_reference():
         name = setting.key.removeprefix(prefix)
         if setting.key.startswith(prefix) and "." not in name and setting.type != "section":
-            rows.append(
-                f"| `{name}` | {cell(setting.type)} | {quoted(setting.default)} | {cell(setting.description)} |"
-            )
+            cells = (f"`{name}`", cell(setting.type), quoted(setting.default), cell(setting.description))
+            rows.append(f"| {' | '.join(cells)} |")
     return ["| key | type | default | |", "|---|---|---|---|", *rows]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from tracer1.cli.main import app
 from tracer1.errors import SetupError, UsageError
 from tracer1.results.hub import require_upload, upload_planner
 
@@ -44,3 +46,10 @@ def test_a_missing_login_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         require_upload("me/planner")
     monkeypatch.setenv("HF_TOKEN", "token")
     require_upload("me/planner")
+
+
+def test_train_refuses_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", "nano", "--push-to-hub", "no spaces"])
+    assert isinstance(result.exception, UsageError)
+    assert not list(tmp_path.iterdir())
