@@ -77,6 +77,11 @@ def test_own_env_and_own_executor_work_in_the_loop(planner: Planner, executor: s
         assert (episode.ending, episode.success) == ("finished", True), episode
 
 
+def test_screenshots_go_to_a_folder_that_is_made(planner: Planner, tmp_path: Path) -> None:
+    run_episode("own_env:Doors:open", planner, images=tmp_path / "a" / "b")
+    assert list(tmp_path.glob("a/b/*.png"))
+
+
 def test_a_wrong_door_ends_the_episode_without_success() -> None:
     wrong = ScriptedModel(lambda _: render_plan(Plan((Step("doors", "click", "click the 'Red' button"),))))
     planner = Planner(wrong, PROMPTS["brief-1"])

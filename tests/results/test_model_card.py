@@ -36,7 +36,8 @@ def front(card: str) -> dict[str, Any]:
 def test_a_card_says_what_the_planner_is_made_of(nano: Nano) -> None:
     config = Config(output_dir="runs/x", data=DataSettings(train=str(nano.windows)), seed=3)
     card = render_model_card(config, "stage2", {})
-    for fact in ("Qwen/Qwen3-VL-8B-Thinking", "143 steps", "toy windows", f"`{config.executor.name}`", "| seed | 3 |", "5, 5"):
+    executor = f"`{config.executor.name}`"
+    for fact in ("Qwen/Qwen3-VL-8B-Thinking", "143 steps", "toy windows", executor, "| seed | 3 |", "5, 5"):
         assert fact in card
     assert "stage1: GRPO" in card
     assert "stage2: GRPO" in card
