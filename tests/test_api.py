@@ -16,7 +16,7 @@ import tracer1
 from tracer1.api import Planner
 from tracer1.config.loading import dump_config
 from tracer1.config.settings import Config, PlanSettings
-from tracer1.errors import PlanError, UsageError
+from tracer1.errors import DataError, PlanError, UsageError
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.prompt import PROMPTS
 from tracer1.types import HistoryStep
@@ -108,7 +108,7 @@ def test_unknown_names_are_one_line() -> None:
         tracer1.run_episode("toys", planner)
     with pytest.raises(UsageError, match="unknown profile 'strict'"):
         tracer1.score_plan(PLAN, ["click"], "strict")
-    with pytest.raises(UsageError, match="no run directory"):
+    with pytest.raises(DataError, match="no such directory"):
         tracer1.read_run("nowhere")
 
 
@@ -119,10 +119,7 @@ def test_a_plan_is_scored_against_a_plan_or_its_types() -> None:
 
 
 def test_a_run_is_read_from_its_files(run_folder: Path) -> None:
-    run = tracer1.read_run(run_folder)
-    assert run.config.plan.horizon == 3
-    assert [row["reward"] for row in run.metrics] == [0.5, 1.0]
-    assert [row["completion"] for row in run.rollouts()] == ["x"]
-    assert run.results is None
-    (run_folder / "results.json").write_text('{"tasks": []}')
-    assert tracer1.read_run(run_folder).results == {"tasks": []}
+    run = tracer1.read_run(str(run_folder))
+    assert [row.reward for row in run.metrics["stage1"]] == [0.5, 1.0]
+    assert [row.completion for row in tracer1.all_rollouts(run_folder)] == ["x"]
+    assert not run.results.stages

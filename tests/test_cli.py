@@ -252,7 +252,7 @@ def test_a_model_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -
 
 def test_an_unknown_benchmark(run: Callable[..., Result], config: Path, tmp_path: Path) -> None:
     result = run("evaluate", "chess", "--model", tmp_path, "--out", tmp_path / "out", "--config", config)
-    one_line(result, 2, "no benchmark 'chess'; there is miniwob")
+    one_line(result, 2, "no environment 'chess'")
 
 
 def test_windows_and_what_is_in_them(run: Callable[..., Result], toy_store: Any, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_every_setting_of_a_conversion_is_told() -> None:
 def test_every_corpus_and_every_action_of_its_own_is_told() -> None:
     for name in CORPORA:
         assert f"`{name}`" in text(DATA)
-        row = next(line for line in text(DATA).splitlines() if line.startswith("| **types of their own**"))
+        row = next(line for line in text(DATA).splitlines() if line.startswith("| **actions outside UI-TARS**"))
         assert all(action in row for action in EXTRA_ACTIONS.get(name, ()))
 
 

@@ -10,10 +10,8 @@ TYPE_CHECKING = False  # as type checkers read it; typing's own costs ten millis
 if TYPE_CHECKING:
     from tracer1.api import (
         Planner,
-        Run,
         check_env,
         load_planner,
-        read_run,
         run_episode,
         score_plan,
     )
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from tracer1.executors.registry import make_executor
     from tracer1.plan.text import parse_plan, render_plan
     from tracer1.recipes.train import train
+    from tracer1.results.reading import Run, all_rollouts, read_run
     from tracer1.types import Action, Episode, Observation, Plan, Score, Step, Task, Trajectory
 
 __version__ = "0.1.0"
@@ -38,6 +37,7 @@ __all__ = [
     "Task",
     "Trajectory",
     "__version__",
+    "all_rollouts",
     "check_env",
     "load_config",
     "load_planner",
@@ -52,12 +52,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "tracer1.api": ("Planner", "Run", "check_env", "load_planner", "read_run", "run_episode", "score_plan"),
+    "tracer1.api": ("Planner", "check_env", "load_planner", "run_episode", "score_plan"),
     "tracer1.config.loading": ("load_config",),
     "tracer1.envs.registry": ("open_envs",),
     "tracer1.executors.registry": ("make_executor",),
     "tracer1.plan.text": ("parse_plan", "render_plan"),
     "tracer1.recipes.train": ("train",),
+    "tracer1.results.reading": ("Run", "all_rollouts", "read_run"),
     "tracer1.types": ("Action", "Episode", "Observation", "Plan", "Score", "Step", "Task", "Trajectory"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

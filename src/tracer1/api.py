@@ -1,24 +1,20 @@
-"""The library from Python: load a planner, plan, act on an environment, score a plan, read a run."""
+"""The library from Python: load a planner, plan, act on an environment, score a plan."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
 from tracer1.agent.loop import Limits, run_episodes
 from tracer1.config.loading import load_config
 from tracer1.config.planner import PlannerSettings, planner_settings, settings_of
-from tracer1.config.settings import Config
 from tracer1.envs.checker import EnvFinding, examine
 from tracer1.envs.registry import parse_env
 from tracer1.errors import UsageError
 from tracer1.executors.registry import make_executor
 from tracer1.executors.running import Background
-from tracer1.files import json_lines
 from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.plan.text import render_plan, require_plan
 from tracer1.rewards.trajectory import PROFILES, score_trajectory
@@ -147,38 +143,3 @@ def score_plan(plan: Plan | str, reference: Plan | Sequence[Step | str], profile
     completion = plan if isinstance(plan, str) else render_plan(plan)
     steps = reference.steps if isinstance(reference, Plan) else reference
     return score_trajectory(completion, steps, PROFILES[profile])
-
-
-# ---- runs ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run directory as its files are now; a run that is still going can be read at any time."""
-
-    folder: Path
-    config: Config
-    metrics: tuple[dict[str, Any], ...]  # a row a training step
-    results: dict[str, Any] | None  # of the evaluation; None before there is one
-
-    def rollouts(self) -> Iterator[dict[str, Any]]:
-        """The sampled completions with their score terms, in order, read as they are asked for."""
-        return _lines(self.folder / "rollouts.jsonl")
-
-
-def read_run(folder: Path | str) -> Run:
-    """Read a run directory. Raises UsageError when the folder is none."""
-    folder = Path(folder)
-    if not (folder / "config.yaml").is_file():
-        raise UsageError(f"{folder}: no run directory, it has no config.yaml")
-    results = folder / "results.json"
-    return Run(
-        folder,
-        load_config(folder / "config.yaml"),
-        tuple(_lines(folder / "metrics.jsonl")),
-        json.loads(results.read_text(encoding="utf-8")) if results.is_file() else None,
-    )
-
-
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    return (record for _, record in json_lines(file)) if file.is_file() else iter(())

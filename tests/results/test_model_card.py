@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,23 @@ import yaml
 from nano_planner import Nano
 
 from tracer1.config.settings import Config, DataSettings, ModelSettings
+from tracer1.results.files import write_json
 from tracer1.results.model_card import render_model_card, write_model_card
+from tracer1.results.schema import AgentResult, Results
 
-RESULTS: dict[str, Any] = {
-    "stages": [
-        {
-            "name": "stage1",
-            "live_success": 0.5,
-            "interval": [0.4, 0.6],
-            "episodes": 100,
-            "plan_reward": 0.9,
-            "plan_reward_interval": [0.88, 0.92],
-            "windows": 50,
-            "first_step_accuracy": None,
-        }
-    ]
-}
+RESULTS = Results(
+    stages=(
+        AgentResult(
+            "stage1",
+            live_success=0.5,
+            interval=(0.4, 0.6),
+            episodes=100,
+            plan_reward=0.0,
+            plan_reward_interval=(0.0, 0.02),
+            windows=50,
+        ),
+    )
+)
 
 
 def front(card: str) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def front(card: str) -> dict[str, Any]:
 
 def test_a_card_says_what_the_planner_is_made_of(nano: Nano) -> None:
     config = Config(output_dir="runs/x", data=DataSettings(train=str(nano.windows)), seed=3)
-    card = render_model_card(config, "stage2", {})
+    card = render_model_card(config, "stage2", Results())
     executor = f"`{config.executor.name}`"
     for fact in ("Qwen/Qwen3-VL-8B-Thinking", "143 steps", "toy windows", executor, "| seed | 3 |", "5, 5"):
         assert fact in card
@@ -57,14 +57,15 @@ def test_a_card_has_the_scores_of_its_own_stage() -> None:
 
 def test_data_that_is_gone_is_only_named() -> None:
     assert "| data | `gone.parquet` |" in render_model_card(
-        Config(output_dir="x", data=DataSettings(train="gone.parquet")), "stage1", {}
+        Config(output_dir="x", data=DataSettings(train="gone.parquet")), "stage1", Results()
     )
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", json.dumps(RESULTS)])
-def test_a_card_is_written_with_the_results_that_can_be_read(tmp_path: Path, content: str | None) -> None:
+@pytest.mark.parametrize("evaluated", [False, True])
+def test_a_card_is_written_with_the_runs_results(tmp_path: Path, evaluated: bool) -> None:
     config = Config(output_dir=str(tmp_path))
-    if content is not None:
-        (tmp_path / "results.json").write_text(content)
+    if evaluated:
+        write_json(tmp_path / "results.json", RESULTS)
     card = write_model_card(tmp_path / "checkpoints" / "stage1", config, "stage1").read_text()
-    assert ("Not evaluated yet." in card) == (content is None or len(content) < 3)
+    assert ("Not evaluated yet." in card) != evaluated
+    assert ("| plan reward (held-out windows) | 0.000 | 0.000 to 0.020 | 50 |" in card) == evaluated

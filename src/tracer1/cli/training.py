@@ -45,7 +45,7 @@ def demo(
     results = run_demo(resolved, say)
     for line in headline(results):
         typer.echo(line)
-    typer.echo(f"{results['minutes']['all']:.1f} minutes; open {resolved.output_dir}/report.html")
+    typer.echo(f"{results.minutes['all']:.1f} minutes; open {resolved.output_dir}/report.html")
 
 
 def demo_values(quick: bool, out: Path | None) -> dict[str, Any]:
@@ -77,6 +77,7 @@ def train(
     from tracer1.recipes.train import plan_of
     from tracer1.recipes.train import train as run_train
     from tracer1.results.hub import require_upload, upload_planner
+    from tracer1.training.processes import is_first_process
 
     resolved = load_config(config, overrides or [])
     if dry_run:
@@ -88,7 +89,7 @@ def train(
     made = run_train(resolved, stage, force=force, say=say)
     for name, folder in made.items():
         typer.echo(f"{name}: {folder}")
-    if push_to_hub:
+    if push_to_hub and is_first_process():
         typer.echo(f"uploaded: {upload_planner(list(made.values())[-1], push_to_hub)}")
 
 

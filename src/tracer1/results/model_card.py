@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,8 @@ from tracer1.config.settings import Config
 from tracer1.data.windows_file import count_sources
 from tracer1.errors import DataError
 from tracer1.files import write_atomic
+from tracer1.results.files import read_json
+from tracer1.results.schema import Estimate, Results
 
 CARD: Final = "README.md"
 TITLES: Final = {
@@ -65,13 +66,13 @@ _BASE_PURPOSE: Final = (
 
 def write_model_card(folder: Path, config: Config, name: str) -> Path:
     """Write the card of the planner in ``folder`` (``name``: base, stage1 or stage2), with the run's scores if any."""
-    results = _results(Path(config.output_dir) / "results.json")
+    results = read_json(Path(config.output_dir) / "results.json", Results)
     write_atomic(folder / CARD, render_model_card(config, name, results).encode())
     return folder / CARD
 
 
-def render_model_card(config: Config, name: str, results: Mapping[str, Any]) -> str:
-    """The text of a card. ``results``: what the run's ``results.json`` holds; {} before an evaluation."""
+def render_model_card(config: Config, name: str, results: Results) -> str:
+    """The text of a card. ``results``: the run's, empty before an evaluation."""
     purpose = _BASE_PURPOSE if name == "base" else _PURPOSE
     return _PAGE.format(
         front=yaml.safe_dump(_front(config, name), sort_keys=False),
@@ -131,27 +132,22 @@ def _data(windows: str) -> str:
     return f"`{windows}`: {counted} windows"
 
 
-def _scores(results: Mapping[str, Any], name: str) -> str:
-    entry = next((row for row in results.get("stages", ()) if row.get("name") == name), None)
+def _scores(results: Results, name: str) -> str:
+    entry = next((stage for stage in results.stages if stage.name == name), None)
     if entry is None:
         return "Not evaluated yet."
-    lines = [
-        f"| {title} | {entry[key]:.3f} | {_interval(entry.get(spread))} | {entry.get(count, '')} |"
-        for title, key, spread, count in _MEASURES
-        if entry.get(key) is not None
-    ]
+    measured = {
+        "live success (episodes)": entry.success,
+        "plan reward (held-out windows)": entry.reward,
+        "first-step accuracy (held-out windows)": entry.first_step,
+    }
+    lines = [_score(title, found) for title, found in measured.items() if found is not None]
     return "\n".join(["| | value | 95 % interval | count |", "|---|---|---|---|", *lines])
 
 
-_MEASURES: Final = (
-    ("live success (episodes)", "live_success", "interval", "episodes"),
-    ("plan reward (held-out windows)", "plan_reward", "plan_reward_interval", "windows"),
-    ("first-step accuracy (held-out windows)", "first_step_accuracy", "first_step_interval", "first_step_count"),
-)
-
-
-def _interval(spread: Any) -> str:
-    return f"{spread[0]:.3f} to {spread[1]:.3f}" if spread else ""
+def _score(title: str, found: Estimate) -> str:
+    interval = "" if found.interval is None else "{:.3f} to {:.3f}".format(*found.interval)
+    return f"| {title} | {found.value:.3f} | {interval} | {found.count or ''} |"
 
 
 def _licence(config: Config, name: str) -> str:
@@ -162,11 +158,3 @@ def _licence(config: Config, name: str) -> str:
 
 def _is_ours(config: Config, name: str) -> bool:
     return name == "base" or config.model.path == OUR_BASE
-
-
-def _results(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
