@@ -226,10 +226,10 @@ def test_every_setting_of_a_stage_is_told() -> None:
 
 
 def test_table_4_names_settings_of_trl() -> None:
-    adapter = text(ROOT / "src/tracer1/training/trl/trainer.py")
+    adapter = text(ROOT / "src/tracer1/training/trl/arguments.py")
     for row in rows(METHOD, "Table 4"):
         for name in re.findall(r"`(\w+)`", row[3].partition("; `tracer1")[0]):
-            assert re.search(rf"\b{name}\b", adapter), f"{name} is not set in trl_backend.py"
+            assert re.search(rf"\b{name}\b", adapter), f"{name} is not set in training/trl/arguments.py"
 
 
 @pytest.mark.parametrize(
