@@ -102,6 +102,7 @@ def test_both_stages_leave_planners_and_a_record(
     processor = load_processor(made["stage2"])
     assert processor.image_processor.temporal_patch_size == 1
     assert processor.tokenizer.get_vocab() == nano.tokenizer.get_vocab()
+    assert [made[name].joinpath("README.md").read_text().count("GRPO, ") for name in made] == [1, 2]
 
     again = train(config)  # nothing is left to do
     assert again == made

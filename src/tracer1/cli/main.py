@@ -10,11 +10,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
+from tracer1 import __version__
 from tracer1.cli import acting, reports, training
 from tracer1.cli.common import say
 from tracer1.cli.data import data
@@ -52,7 +52,7 @@ EXTRAS = {
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"tracer1 {version('tracer1')}")
+        typer.echo(f"tracer1 {__version__}")
         raise typer.Exit
 
 

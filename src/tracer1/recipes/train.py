@@ -19,6 +19,7 @@ from tracer1.models.policy import load_policy
 from tracer1.progress import progress
 from tracer1.recipes.prepare_data import data_plan, ensure_data, ensure_episodes
 from tracer1.results.files import write_json
+from tracer1.results.model_card import write_model_card
 from tracer1.results.reading import CONSTANT_PLAN
 from tracer1.results.run import locked, prepare
 from tracer1.results.schema import MetricsRow
@@ -127,7 +128,9 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
 
         if name == "stage1" and not first_does((run / "checkpoints" / name).exists):
             first_does(lambda: _begin_stage_1(config, run))
-        return train_stage(config, run, name, on_step)
+        made = train_stage(config, run, name, on_step)
+    first_does(lambda: write_model_card(made, config, name))
+    return made
 
 
 def base_with_progress(config: Config, run: Path) -> Path:
@@ -135,4 +138,6 @@ def base_with_progress(config: Config, run: Path) -> Path:
     ensure_episodes(config, logger.info)
     total = config.warmup.drill_steps + config.warmup.steps
     with progress("warm-up") as tick:
-        return train_base(config, run, lambda row: tick(int(row["step"]), total, f"loss {row['loss']:.3f}"))
+        made = train_base(config, run, lambda row: tick(int(row["step"]), total, f"loss {row['loss']:.3f}"))
+    write_model_card(made, config, "base")
+    return made

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tracer1.assets import resolve
 from tracer1.errors import DataError, UsageError
 from tracer1.results.files import read_json, write_json
 from tracer1.results.json_records import to_json
@@ -141,7 +142,7 @@ def weights_hash(folder: str | Path) -> str:
     and place) and 64 evenly spaced samples of 4 KB are hashed, which tells checkpoints of one architecture apart in
     well under a second.
     """
-    files = sorted(Path(folder).glob("*.safetensors"))
+    files = sorted(Path(resolve(folder)).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:
         _hash_weights(file, digest)
