@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench reproduce smoke-resume smoke-convert clean
+.PHONY: help demo test check bench reproduce smoke-ranks smoke-resume smoke-convert clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -20,6 +20,10 @@ check:  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+smoke-ranks:  ## two processes under torchrun train as one does: the same samples, losses and files (a minute)
+	@scripts/setup.sh dev
+	$(BIN)/pytest -rP -m slow tests/training/trl/test_ranks.py
 
 smoke-resume:  ## a training run killed ten times ends, bit for bit, as one left alone (minutes)
 	@scripts/setup.sh dev
