@@ -170,7 +170,7 @@ def test_every_setting_of_a_stage_is_told() -> None:
 
 
 def test_table_4_names_settings_of_trl() -> None:
-    adapter = text(ROOT / "src/tracer1/training/trl/trainer.py")
+    adapter = text(ROOT / "src/tracer1/training/trl/arguments.py")
     for row in rows(METHOD, "Table 4"):
         for name in re.findall(r"`(\w+)`", row[3].partition("; `tracer1")[0]):
             assert re.search(rf"\b{name}\b", adapter), f"{name} is not set in trl_backend.py"
@@ -194,7 +194,7 @@ def test_every_setting_of_a_conversion_is_told() -> None:
 def test_every_corpus_and_every_action_of_its_own_is_told() -> None:
     for name in CORPORA:
         assert f"`{name}`" in text(DATA)
-        row = next(line for line in text(DATA).splitlines() if line.startswith("| **types of their own**"))
+        row = next(line for line in text(DATA).splitlines() if line.startswith("| **actions outside UI-TARS**"))
         assert all(action in row for action in EXTRA_ACTIONS.get(name, ()))
 
 

@@ -60,9 +60,10 @@ def demo(config: Config, say: Say) -> Results:
 
 
 def _demo(config: Config, say: Say) -> Results:
-    run = prepare(config)
     base = folder_source(config.model.path)
-    claim(run / "results.json", replace(live_manifest(base, config, config.evaluation, None), kind="results"))
+    manifest = replace(live_manifest(base, config, config.evaluation, None), kind="results")
+    claim(Path(config.output_dir) / "results.json", manifest)  # before anything in the folder is replaced
+    run = prepare(config)
     clock = Clock(run / "minutes.json")
     say(
         f"The planner starts from {config.model.path}, a nano Qwen3-VL that a supervised warm-up made "

@@ -8,7 +8,7 @@ from pathlib import Path
 from tracer1.config.planner import as_trained
 from tracer1.config.settings import Config
 from tracer1.envs.registry import find_env
-from tracer1.evaluation.planners import live_manifest, load_planner
+from tracer1.evaluation.planners import folder_source, live_manifest, load_planner
 from tracer1.evaluation.run import baselines, live, live_figures
 from tracer1.results.files import write_json
 from tracer1.results.manifest import claim
@@ -31,11 +31,11 @@ def benchmark(name: str, model: str, config: Config, horizon: int | None = None)
 
 
 def _benchmark(name: str, model: str, config: Config) -> Results:
+    several, every_step = config.evaluation, config.evaluation.model_copy(update={"steps_per_plan": 1})
+    out = Path(config.output_dir) / "results.json"
+    claim(out, replace(live_manifest(folder_source(model), config, several, None), kind="results"))
     run = prepare(config)
     planner = load_planner(model, config)
-    several, every_step = config.evaluation, config.evaluation.model_copy(update={"steps_per_plan": 1})
-    out = run / "results.json"
-    claim(out, replace(live_manifest(planner.source, config, several, None), kind="results"))
     on_the_plan = live_figures(live(planner, config, run, "acting-on-the-plan")) if several.steps_per_plan > 1 else None
     results = Results(
         benchmark=name,

@@ -96,6 +96,15 @@ def _built(config: Config, names: Sequence[str]) -> list[str]:
     return lines
 
 
+def _begin_stage_1(config: Config, run: Path) -> None:
+    """Remove what was measured of an earlier stage 1, and write what the best constant plan earns.
+
+    The report draws that beside stage 1's reward, which is a plan reward too.
+    """
+    forget_stage_1(run)
+    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train))
+
+
 def stage_with_progress(config: Config, run: Path, name: str) -> Path:
     """One stage, with the figures that matter in the bar."""
     settings: StageSettings = getattr(config, name)
@@ -109,13 +118,6 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
         if name == "stage1" and not first_does((run / "checkpoints" / name).exists):
             first_does(lambda: _begin_stage_1(config, run))
         return train_stage(config, run, name, on_step)
-
-
-def _begin_stage_1(config: Config, run: Path) -> None:
-    """Forget what an earlier stage 1 was measured at, and score the best constant plan on the training windows."""
-    forget_stage_1(run)
-    # The report draws it beside stage 1's reward, which is a plan reward too.
-    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train))
 
 
 def base_with_progress(config: Config, run: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The lines that a training run leaves behind, kept true when it is resumed. Steps are counted from 1."""
+"""The lines of ``metrics.jsonl`` and ``rollouts.jsonl`` when training is resumed. Steps are counted from 1."""
 
 from __future__ import annotations
 
