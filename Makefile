@@ -30,6 +30,10 @@ wheel:  ## the package in dist/
 	@scripts/setup.sh dev
 	$(BIN)/python -m hatchling build -t wheel -d dist
 
+smoke-ranks:  ## two processes under torchrun train as one does: the same samples, losses and files (a minute)
+	@scripts/setup.sh dev
+	$(BIN)/pytest -rP -m slow tests/training/trl/test_ranks.py
+
 smoke-resume:  ## a training run killed ten times ends, bit for bit, as one left alone (minutes)
 	@scripts/setup.sh dev
 	$(BIN)/pytest -rP -m slow tests/recipes/test_train.py

@@ -77,7 +77,7 @@ def _model(model: str, model_name: str, own: PlannerSettings) -> Model:
         from tracer1.models.endpoint import Endpoint
 
         return Endpoint(model_name, model)
-    from tracer1.models.qwen3vl import LocalPlanner
+    from tracer1.models.local import LocalPlanner
 
     return LocalPlanner(model, max_new_tokens=own.max_completion_tokens, pixels=own.pixels)
 

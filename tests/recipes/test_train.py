@@ -320,7 +320,7 @@ def test_a_base_is_made_and_remembers_its_strings(
     assert load_model(made["base"]).config.text_config.hidden_size == 32
     assert steps_of(tmp_path / "run") == [("warmup", 1), ("warmup", 2), ("warmup", 3)]
     assert not (tmp_path / "run" / STATE).exists()
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="base exists; name another"):
         train(config, "warmup")
 
 

@@ -110,7 +110,7 @@ def first_difference(before: Manifest, now: Manifest) -> Difference | None:
     """The first differing field. A model's path does not matter where the weights of both are known."""
     by_weights = bool(before.weights and now.weights)
     for name in (f.name for f in fields(Manifest)):
-        a, b = to_json(getattr(before, name)), to_json(getattr(now, name))
+        a, b = (_without_none(to_json(getattr(side, name))) for side in (before, now))
         if a == b or (name == "model" and by_weights):
             continue
         if name == "weights":
@@ -171,3 +171,8 @@ def file_hash(file: str | Path) -> str:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except FileNotFoundError:
         return ""
+
+
+def _without_none(value: object) -> object:
+    """A mapping without its None entries: a setting that is not set equals one that was not known."""
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
