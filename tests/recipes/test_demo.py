@@ -15,7 +15,8 @@ from tracer1.data.windows import make_windows
 from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of
 from tracer1.evaluation.run import baselines, heldout, known_strings, live, load_planner, prompt_of, summary
 from tracer1.executors.dom import DomExecutor
-from tracer1.recipes.demo import Clock, blank_images, demo, describe, ensure_data, gain, headline
+from tracer1.recipes.demo import Clock, blank_images, demo, describe, gain, headline
+from tracer1.recipes.prepare_data import ensure_data
 from tracer1.results.run import prepare
 
 TASKS = ("toy-press", "toy-field")

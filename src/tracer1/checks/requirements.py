@@ -24,19 +24,21 @@ def require_all(config: Config, stages: Sequence[str] = STAGES) -> None:
 
 
 def requirements(config: Config, stages: Sequence[str] = STAGES) -> Iterator[Requirement]:
-    """What the stages need: packages of loggers and engines, the executor, the reward, and windows that fit."""
-    names = [name for name in stages if stage_of(config, name).steps]
-    for name in names:
+    """What the stages need: packages of loggers and engines, the executor, the reward, and windows that fit.
+
+    A stage of 0 steps needs the same, since its parts are built all the same.
+    """
+    for name in stages:
         stage = stage_of(config, name)
         yield from ((f"{name} logger", _package(f"{name}.report_to", each)) for each in stage.report_to)
         if stage.vllm:
             yield f"{name} engine", _package(f"{name}.vllm", "vllm")
-    if "stage2" in names:
+    if "stage2" in stages:
         yield "executor", lambda: executor_class(config.executor.name, config.executor.options)
     function = reward_function(config)
-    if function is not None and names:
+    if function is not None:
         yield "reward function", lambda: load_object(function, REWARD)
-    yield from ((f"{name} windows", _windows(config, file)) for name, file in windows_files(config) if names)
+    yield from ((f"{name} windows", _windows(config, file)) for name, file in windows_files(config))
 
 
 def stage_of(config: Config, name: str) -> StageSettings:

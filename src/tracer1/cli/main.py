@@ -70,7 +70,7 @@ def main_options(
 
 
 def quieten() -> None:
-    """Keep the engines' own bars and notices of renamed arguments out of ours. What the environment sets has priority."""
+    """Silence the engines' own bars and notices of renamed arguments, unless the environment asks for them."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

@@ -180,7 +180,7 @@ class WarmupSettings(Settings):
 class StageSettings(Settings):
     """One stage of GRPO: every row of Table 4."""
 
-    steps: Count = 143  # training steps; 0 leaves the stage out
+    steps: Count = 143  # training steps; 0 copies the planner that the stage starts from
     lr: AboveZero = 1e-6  # learning rate
     optimizer: Literal["adamw"] = "adamw"  # the optimiser
     betas: tuple[Share, Share] = (0.9, 0.999)  # AdamW's betas
