@@ -25,6 +25,8 @@ LAYERS = (
     "extensions",
     "files",
     "coordinates",
+    "formats",
+    "keyboard",
     "actions",
     "plan",
     "rewards",
@@ -44,7 +46,7 @@ LAYERS = (
     "recipes",
     "cli",
 )
-PURE = ("coordinates.py", "actions.py", "plan/", "rewards/")
+PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
 CORE = ("types.py", "errors.py", "keys.py", "extensions.py", *PURE, "executors/instruction.py")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
@@ -74,7 +76,7 @@ ADAPTERS = {
     "tokenizers": {"models/tokenizer.py"},
     "trl": {"training/trl/trainer.py"},
     "datasets": {"training/trl/trainer.py", "training/stages.py", "bench/grpo.py", "bench/data.py"},
-    "playwright": {"envs/miniwob/browser.py", "checks/doctor.py"},
+    "playwright": {"envs/miniwob/browser.py", "envs/miniwob/input.py", "envs/miniwob/page.py", "checks/doctor.py"},
     "miniwob": {"envs/miniwob/server.py"},
     "rapidocr": {"executors/ocr.py"},
     "openai": {"models/endpoint.py"},

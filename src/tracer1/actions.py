@@ -8,7 +8,6 @@ their own (``EXTRA_ACTIONS``); none is rewritten into another action.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any, Literal, cast
 
 from tracer1.coordinates import distance, inside
 from tracer1.errors import ActionError, DataError, FrameError
+from tracer1.keyboard import split_keys
 from tracer1.types import FRACTION, Action, Box, Platform, Point
 
 Argument = Literal[
@@ -255,32 +255,9 @@ def _hits(point: Point | None, recorded: Point | None, box: Box | None, radius: 
     return distance(point, recorded) <= radius + 1e-9  # the edge counts, whatever the last bit says
 
 
-_KEY_NAMES = {
-    "control": "ctrl",
-    "option": "alt",
-    "command": "cmd",
-    "meta": "cmd",
-    "super": "cmd",
-    "win": "cmd",
-    "windows": "cmd",
-    "return": "enter",
-    "escape": "esc",
-    "delete": "del",
-    "arrowup": "up",
-    "arrowdown": "down",
-    "arrowleft": "left",
-    "arrowright": "right",
-    "pgup": "pageup",
-    "pgdn": "pagedown",
-    "page_up": "pageup",
-    "page_down": "pagedown",
-}
-_KEY = re.compile(r"[^\s+]+|(?:^|(?<=[\s+]))\+$")  # a plus joins keys, but as the last one it is a key
-
-
 def _keys(key: str | None) -> frozenset[str]:
-    """The keys of "ctrl c", "Ctrl+C" or "control+c", whose order does not matter."""
-    return frozenset(_KEY_NAMES.get(name, name) for name in _KEY.findall((key or "").lower().strip()))
+    """The keys of a combination, in any order."""
+    return frozenset(split_keys(key or ""))
 
 
 def _words(text: str | None) -> str:

@@ -7,9 +7,11 @@ they write, and their text does not tell; so the frame is named when a number en
 
 from __future__ import annotations
 
+import json
 import math
+from typing import Any
 
-from tracer1.errors import FrameError
+from tracer1.errors import DataError, FrameError
 from tracer1.types import FRACTION, Box, Frame, Point, Size
 
 QWEN3_VL_MIN_PIXELS = 64 * 32 * 32
@@ -80,6 +82,22 @@ def inside(point: Point, box: Box) -> bool:
         raise FrameError(f"a box is in fractions and the point in {_name(point.frame)}: convert the point first")
     x0, y0, x1, y1 = box
     return x0 <= point.x <= x1 and y0 <= point.y <= y1
+
+
+def box_from_json(value: Any, where: str) -> Box:
+    """A box from its JSON list. Raises DataError, beginning with ``where``, unless it is four finite numbers."""
+    if not (isinstance(value, list | tuple) and len(value) == 4 and all(map(_is_finite, value))):
+        shown = json.dumps(value, default=str)
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        raise DataError(f"{where}: expected [x0, y0, x1, y1] in fractions, found {shown}")
+    return float(value[0]), float(value[1]), float(value[2]), float(value[3])
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _checked(size: Size) -> Size:

@@ -12,7 +12,8 @@ import pytest
 from nano_planner import PROMPT, Nano
 
 from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
-from tracer1.agent.loop import Limits, remember, run_episodes, surprise
+from tracer1.agent.episode import Limits, remember, surprise
+from tracer1.agent.loop import run_episodes
 from tracer1.data.windows_file import read_windows
 from tracer1.envs.toy import TASKS, ToyForm
 from tracer1.errors import EnvironmentFailure, ExecutorError, UsageError

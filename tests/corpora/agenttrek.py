@@ -114,7 +114,7 @@ DROPPED = (  # each call, and the reason for which it is no step
     ("fill('a51', '')", "no equivalent: fill with nothing"),
     ("select_option('40', ['One', 'Two'])", "no equivalent: several options at once"),
     ("scroll(100, 100)", "no equivalent: scroll in two directions"),
-    ("scroll(0, 0)", "no equivalent: scroll by nothing"),
+    ("scroll(0, 0)", "no equivalent: scroll of length 0"),
     ("focus('12')", "no equivalent: focus"),
     ("clear('a51')", "no equivalent: clear"),
     ("drag_and_drop('12', '13')", "no equivalent: drag_and_drop"),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tracer1.envs.toy import BUTTONS, SIZE, TASKS, ToyForm
+from tracer1.envs.experts import demonstrate
+from tracer1.envs.toy import BUTTONS, SIZE, TASKS, ToyForm, ToyText
 from tracer1.errors import ActionError, UsageError
 from tracer1.executors.dom import DomExecutor
 from tracer1.executors.instruction import parse_instruction
@@ -130,3 +131,34 @@ def test_there_must_be_an_episode(env: ToyForm) -> None:
     play(env, "toy-press", 0, "finished")
     with pytest.raises(UsageError, match="no episode is running"):
         asyncio.run(env.step(Action("wait")))
+
+
+# ---- the form as text, and its expert --------------------------------------------------------------------------------
+
+
+def test_the_text_form_has_no_pixels(tmp_path: Path) -> None:
+    env = ToyText(tmp_path / "images")
+    asked, seen = reset(env, "toy-form", 0)
+    assert (seen.screenshot, seen.size, seen.platform, asked.source) == (None, (0, 0), "web", "toy-text")
+    first = env.gold()[0].instruction
+    name = first.split("'")[1]
+    clicked, typed = play(env, "toy-form", 0, first, "type 'xyz'")
+    assert f"field '{name}': empty, focused" in (clicked.observation.text or "").splitlines()
+    assert f"field '{name}': 'xyz', focused" in (typed.observation.text or "").splitlines()
+    assert sorted(line for line in (seen.text or "").splitlines() if "button" in line) == [
+        f"button '{name}'" for name in sorted(BUTTONS)
+    ]
+    assert not (tmp_path / "images").exists()
+
+
+@pytest.mark.parametrize("kind", [ToyForm, ToyText])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_expert_follows_the_gold_plan(tmp_path: Path, kind: type[ToyForm], task: str) -> None:
+    env = kind(tmp_path / "images")
+    for seed in range(10):
+        asked, _ = reset(env, task, seed)
+        gold = env.gold()
+        shown = asyncio.run(demonstrate(env, kind.expert(task), task, seed))
+        assert (shown.reward, shown.asked) == (1.0, asked)
+        steps = [(s.abstraction, s.action.action_type, s.instruction, s.status) for s in shown.steps]
+        assert steps == [(s.abstraction, s.action_type, s.instruction, s.status) for s in gold]

@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 
 from tracer1.data.images import Image, read_image
 from tracer1.errors import UsageError
-from tracer1.executors.describe import QUESTION, Asked, ReadOff, describer
+from tracer1.executors.describe import QUESTION, ModelDescriber, OcrDescriber, describer
 
 
 def screen() -> Image:
@@ -29,16 +29,16 @@ def screen() -> Image:
 
 def test_the_text_is_read_off_from_top_to_bottom_and_kept(tmp_path: Path) -> None:
     shown = screen()
-    assert ReadOff(tmp_path)(shown) == "'Settings', 'Brightness'"
+    assert OcrDescriber(tmp_path)(shown) == "'Settings', 'Brightness'"
     blank = Image(b"not the picture", shown.size, ".png")
-    assert pickle.loads(pickle.dumps(ReadOff(tmp_path)))(shown) == "'Settings', 'Brightness'"
+    assert pickle.loads(pickle.dumps(OcrDescriber(tmp_path)))(shown) == "'Settings', 'Brightness'"
     with pytest.raises(Exception, match="cannot be read off"):
-        ReadOff(tmp_path)(blank)
+        OcrDescriber(tmp_path)(blank)
 
 
 def test_a_model_is_asked_once(tmp_path: Path) -> None:
     with chat_server() as server:
-        asked = Asked("m", server.url, tmp_path)
+        asked = ModelDescriber("m", server.url, tmp_path)
         assert asked(screen()) == asked(screen()) == f"re: {QUESTION}"
         assert len(server.asked) == 1
         assert server.asked[0]["messages"][0]["content"][0]["type"] == "image_url"
@@ -46,9 +46,9 @@ def test_a_model_is_asked_once(tmp_path: Path) -> None:
 
 def test_who_describes_is_a_setting() -> None:
     assert describer("none") is None
-    assert isinstance(describer("rules"), ReadOff)
+    assert isinstance(describer("rules"), OcrDescriber)
     model = describer("qwen@http://localhost:8000/v1")
-    assert isinstance(model, Asked)
+    assert isinstance(model, ModelDescriber)
     assert (model.name, model.endpoint.base_url) == ("qwen", "http://localhost:8000/v1")
     with pytest.raises(UsageError, match="MODEL@URL"):
         describer("gpt")

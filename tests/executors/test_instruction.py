@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracer1.actions import DIRECTIONS
 from tracer1.errors import InstructionError
 from tracer1.executors.instruction import (
-    DIRECTIONS,
     POINTING,
     ROLES,
     Instruction,

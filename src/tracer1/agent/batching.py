@@ -1,4 +1,4 @@
-"""Prompts from many episodes to one planner, in batches of whoever is ready."""
+"""Prompts from many episodes to one planner, in batches of the episodes that are ready."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class _Request:
 
 
 class Batcher:
-    """Collects prompts until every running episode asks, or ``patience`` seconds after the first did; then answers all.
+    """Collects prompts until every running episode has asked, or for ``patience`` seconds after the first one did.
 
-    An episode whose environment is slow holds nobody up: its prompt joins the next batch. ``active`` is the number of
+    An episode whose environment is slow delays nobody: its prompt joins a later batch. ``active`` is the number of
     episodes that may ask. A planner that serves many prompts by itself (AsyncModel) is asked at once.
     """
 
@@ -33,7 +33,7 @@ class Batcher:
         self._changed = asyncio.Event()
 
     async def complete(self, prompt: Sequence[Message], draft: str = "") -> str:
-        """The planner's completion. Raises ModelError when the planner gives none."""
+        """The planner's completion. Raises ModelError when the planner gives none for this prompt."""
         if isinstance(self.model, AsyncModel):
             return await self.model.complete_one(prompt)
         request = _Request(prompt, draft, asyncio.get_running_loop().create_future())
@@ -47,18 +47,11 @@ class Batcher:
         self._changed.set()
 
     async def run(self) -> None:
-        """Answer until cancelled."""
+        """Answer batches until cancelled. A bug in the planner is raised as itself."""
         while True:
             await self._gather()
             batch, self._waiting = self._waiting, []
-            try:
-                completions = await asyncio.to_thread(self._complete, batch)
-            except ModelError as error:
-                for request in batch:
-                    request.answer.set_exception(error)
-                continue
-            for request, completion in zip(batch, completions, strict=True):
-                request.answer.set_result(completion)
+            await self._answer(batch)
 
     async def _gather(self) -> None:
         loop = asyncio.get_running_loop()
@@ -72,6 +65,19 @@ class Batcher:
                     await self._changed.wait()
             except TimeoutError:
                 return
+
+    async def _answer(self, batch: Sequence[_Request]) -> None:
+        try:
+            completions = await asyncio.to_thread(self._complete, batch)
+        except ModelError as error:
+            if len(batch) == 1:
+                batch[0].answer.set_exception(error)
+                return
+            for request in batch:  # one prompt may have failed them all, so each is asked alone
+                await self._answer([request])
+            return
+        for request, completion in zip(batch, completions, strict=True):
+            request.answer.set_result(completion)
 
     def _complete(self, batch: Sequence[_Request]) -> list[str]:
         prompts = [request.prompt for request in batch]

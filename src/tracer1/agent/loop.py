@@ -7,81 +7,82 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from tracer1.agent.batching import Batcher
+from tracer1.agent.episode import Limits, Live, remember, surprise
 from tracer1.errors import ActionError, EnvironmentFailure, ExecutorError, InstructionError, ModelError, PlanError
 from tracer1.plan.prompt import PromptSpec
-from tracer1.plan.text import render_tail, require_plan
-from tracer1.types import (
-    Action,
-    Ending,
-    Env,
-    Executor,
-    HistoryStep,
-    Message,
-    Model,
-    Observation,
-    Plan,
-    Step,
-    Task,
-    Trajectory,
-    Transition,
-    Turn,
-)
+from tracer1.plan.text import require_plan
+from tracer1.types import Action, Env, Executor, Model, Plan, Trajectory
+
+__all__ = ["Limits", "remember", "run_episode", "run_episodes", "surprise"]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When an episode is cut off: ``steps`` by task name (``default_steps`` elsewhere), ``seconds`` of wall time.
+async def run_episode(
+    env: Env, name: str, seed: int, planner: Batcher, executor: Executor, spec: PromptSpec, limits: Limits
+) -> Trajectory:
+    """One episode of task ``name``. A failure ends it by name; it is never raised."""
+    started = time.monotonic()
+    try:
+        task, observation = await env.reset(name, seed)
+    except EnvironmentFailure as error:
+        seconds = time.monotonic() - started
+        return Trajectory(name, seed, "", (), 0.0, False, "failed", f"environment: {error}", seconds)
+    live = Live(name, seed, task, observation, started)
+    while True:
+        try:
+            completion = await planner.complete(live.prompt(spec), live.draft())
+        except ModelError as error:
+            return live.close("failed", f"planner, step {len(live.turns) + 1}: {error}")
+        ended = await turn(live, completion, env, executor, limits)
+        if ended is not None:
+            return ended
 
-    ``steps_per_plan``: how many steps of one plan may be done while nothing surprises; 1 plans again after every step.
+
+async def turn(live: Live, completion: str, env: Env, executor: Executor, limits: Limits) -> Trajectory | None:
+    """Do a plan's first step, and up to ``limits.steps_per_plan`` while nothing surprises.
+
+    Returns the trajectory when the episode is over, else None.
     """
+    try:
+        plan = require_plan(completion)
+    except PlanError as error:
+        return live.close("failed", f"step {live.record(completion, None, error=str(error))}: {error}")
+    planned_on = live.observation
+    ended = await take(live, completion, plan, env, executor, limits)
+    for k in range(1, min(limits.steps_per_plan, len(plan.steps))):
+        if ended is not None or await surprise(plan.steps[k], planned_on, live.observation, executor):
+            break
+        rest = replace(plan, steps=plan.steps[k:], first_number=plan.first_number + k)
+        ended = await take(live, "", rest, env, executor, limits)
+    return ended
 
-    steps: dict[str, int] = field(default_factory=dict)
-    default_steps: int = 12
-    seconds: float = 120.0
-    steps_per_plan: int = 1
 
-    def steps_of(self, live: Live) -> int:
-        """The most steps of an episode: of its task by name, else the task's own limit, else the default."""
-        return self.steps.get(live.name, live.task.max_steps or self.default_steps)
+async def take(
+    live: Live, completion: str, plan: Plan, env: Env, executor: Executor, limits: Limits
+) -> Trajectory | None:
+    """Execute a plan's first step; ``completion`` is "" where the planner was not asked again."""
+    action: Action | None = None
+    try:
+        action = await executor.act(plan.steps[0], live.observation)
+        transition = await env.step(action)
+    except (InstructionError, ActionError) as error:  # the planner's fault
+        return live.close("failed", f"step {live.record(completion, plan, action, str(error))}: {error}")
+    except (ExecutorError, EnvironmentFailure) as error:
+        number = live.record(completion, plan, action, str(error))
+        return live.close("failed", f"infrastructure, step {number}: {error}")
+    live.record(completion, plan, action)
+    live.advance(plan.steps[0], transition.observation)
+    if transition.terminated or action.action_type == "finished":
+        return live.close("finished", transition.reason, transition.reward)
+    limit = limits.reached(live)
+    return live.close("truncated", limit) if limit else None
 
 
-@dataclass(slots=True)
-class Live:
-    """One episode under way."""
-
-    name: str  # of the task
-    seed: int
-    task: Task
-    observation: Observation
-    started: float
-    history: list[HistoryStep] = field(default_factory=list)
-    turns: list[Turn] = field(default_factory=list)
-
-    def prompt(self, spec: PromptSpec) -> tuple[Message, ...]:
-        return spec.prompt(self.task, self.observation, self.history, len(self.history) + 1)
-
-    def draft(self) -> str:
-        """What the planner will probably say next."""
-        last = self.turns[-1].plan if self.turns else None
-        return render_tail(last) if last is not None else ""
-
-    def close(self, ending: Ending, where: str = "", reward: float = 0.0) -> Trajectory:
-        return Trajectory(
-            self.name,
-            self.seed,
-            self.task.goal,
-            tuple(self.turns),
-            reward,
-            reward > 0,
-            ending,
-            where,
-            time.monotonic() - self.started,
-        )
+# ---- many episodes ---------------------------------------------------------------------------------------------------
 
 
 async def run_episodes(
@@ -121,101 +122,3 @@ async def run_episodes(
             task.cancel()
         await asyncio.gather(*running, answering, return_exceptions=True)
     return [done[number] for number in range(len(jobs))]
-
-
-async def run_episode(
-    env: Env, name: str, seed: int, planner: Batcher, executor: Executor, spec: PromptSpec, limits: Limits
-) -> Trajectory:
-    """One episode of task ``name``. What fails ends it by name; it is never raised."""
-    started = time.monotonic()
-    try:
-        task, observation = await env.reset(name, seed)
-    except EnvironmentFailure as error:
-        seconds = time.monotonic() - started
-        return Trajectory(name, seed, "", (), 0.0, False, "failed", f"environment: {error}", seconds)
-    live = Live(name, seed, task, observation, started)
-    while True:
-        try:
-            completion = await planner.complete(live.prompt(spec), live.draft())
-        except ModelError as error:
-            return live.close("failed", f"planner, step {len(live.turns) + 1}: {error}")
-        ended = await turn(live, completion, env, executor, limits)
-        if ended is not None:
-            return ended
-
-
-async def turn(live: Live, completion: str, env: Env, executor: Executor, limits: Limits) -> Trajectory | None:
-    """Do a plan's first step, and up to ``limits.steps_per_plan`` while nothing surprises.
-
-    Returns the finished rollout when the episode is over, else None.
-    """
-    try:
-        plan = require_plan(completion)
-    except PlanError as error:
-        live.turns.append(Turn(live.observation.screenshot, completion, None, None, str(error)))
-        return live.close("failed", f"step {len(live.turns)}: {error}")
-    planned_on = live.observation
-    ended = await take(live, completion, plan, env, executor, limits)
-    for k in range(1, min(limits.steps_per_plan, len(plan.steps))):
-        if ended is not None or await surprise(plan.steps[k], planned_on, live.observation, executor):
-            break
-        rest = replace(plan, steps=plan.steps[k:], first_number=plan.first_number + k)
-        ended = await take(live, "", rest, env, executor, limits)
-    return ended
-
-
-async def take(
-    live: Live, completion: str, plan: Plan, env: Env, executor: Executor, limits: Limits
-) -> Trajectory | None:
-    """Execute a plan's first step; ``completion`` is "" where the planner was not asked again."""
-    action: Action | None = None
-    step = plan.steps[0]
-
-    def record(error: str | None = None) -> None:
-        live.turns.append(Turn(live.observation.screenshot, completion, plan, action, error))
-
-    try:
-        action = await executor.act(step, live.observation)
-        transition: Transition = await env.step(action)
-    except (InstructionError, ActionError) as error:  # the planner's fault
-        record(str(error))
-        return live.close("failed", f"step {len(live.turns)}: {error}")
-    except (ExecutorError, EnvironmentFailure) as error:
-        record(str(error))
-        return live.close("failed", f"infrastructure, step {len(live.turns)}: {error}")
-    record()
-    live.history.append(remember(step))
-    live.observation = transition.observation
-    if transition.terminated or action.action_type == "finished":
-        return live.close("finished", transition.reason, transition.reward)
-    if len(live.turns) >= limits.steps_of(live):
-        return live.close("truncated", f"{len(live.turns)} steps")
-    seconds = limits.seconds if live.task.seconds is None else live.task.seconds
-    if time.monotonic() - live.started > seconds:
-        return live.close("truncated", f"{seconds:g} seconds")
-    return None
-
-
-async def surprise(step: Step, planned_on: Observation, seen: Observation, executor: Executor) -> str:
-    """Why the plan's next step may not be done without planning again; "" when it may.
-
-    It may when the screen still holds what it held when the plan was made (the same elements by role and name: nothing
-    has opened, closed or been renamed) and the executor finds on it what the step speaks of. Where the elements are
-    not known nothing can be said of the screen, and that is a surprise too.
-    """
-    if not planned_on.elements or not seen.elements:
-        return "the screen's elements are not known"
-    before, after = (Counter((e.role, e.name) for e in o.elements or ()) for o in (planned_on, seen))
-    if changed := (before - after) + (after - before):
-        role, name = next(iter(changed))
-        return f"{role} {name!r} {'appeared' if after[role, name] > before[role, name] else 'is gone'}"
-    try:
-        await executor.act(step, seen)
-    except (InstructionError, ActionError, ExecutorError) as error:
-        return str(error)
-    return ""
-
-
-def remember(step: Step) -> HistoryStep:
-    """What the planner is told of a past step: its own words, never the screenshot."""
-    return HistoryStep(step.abstraction, step.action_type, step.instruction)

@@ -73,7 +73,8 @@ def browser_works() -> CheckItem:
         from playwright.sync_api import Error as PlaywrightError
         from playwright.sync_api import sync_playwright
 
-        from tracer1.envs.miniwob.browser import FLAGS, find_browser, task_names
+        from tracer1.envs.miniwob.browser import FLAGS, find_browser
+        from tracer1.envs.miniwob.tasks import task_names
     except ImportError as error:
         return CheckItem("browser", False, str(error), "pip install 'tracer1[web]'")
     try:

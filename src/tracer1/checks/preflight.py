@@ -102,7 +102,7 @@ def _screens(config: Config) -> Sequence[Size]:
     """The screens of rows that are not there yet: the browser's, if they will be recorded, or usual ones."""
     if config.data.record is not None:
         try:
-            from tracer1.envs.miniwob.browser import VIEWPORT
+            from tracer1.envs.miniwob.tasks import VIEWPORT
 
             return [(VIEWPORT[0] * config.data.record.scale, VIEWPORT[1] * config.data.record.scale)]
         except ImportError:  # reported by the browser's item

@@ -1,4 +1,4 @@
-"""Acting and evaluating: act, evaluate."""
+"""Acting and evaluating: act, check-env, evaluate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer()
 
 @app.command()
 def act(
-    env: Annotated[str, typer.Argument(help="What to act in, as miniwob:login-user.")],
+    env: Annotated[str, typer.Argument(help="NAME:TASK, such as miniwob:login-user, toy-text:toy-form, replay:DIR.")],
     model: Annotated[str, typer.Option(help="A planner's folder.")],
     seed: Annotated[int, typer.Option(help="The episode.")] = 0,
     horizon: Annotated[
@@ -31,6 +31,26 @@ def act(
 
     record = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
     typer.echo(f"{record['ending']}, reward {record['reward']:g}; kept in {out}")
+
+
+@app.command("check-env")
+def check_env_command(
+    env: Annotated[str, typer.Argument(help="NAME:TASK, or module:Class:TASK of your own.")],
+    seed: Annotated[int, typer.Option(help="The episode.")] = 0,
+) -> None:
+    """Check that an environment keeps its contract: types, sizes, determinism, errors, independence.
+
+    Example: tracer1 check-env my_package.game:Game:level-1
+    """
+    from tracer1.envs.checker import check_env
+    from tracer1.envs.registry import parse_env
+
+    factory, task = parse_env(env)
+    findings = check_env(factory, task, factory.expert(task) if factory.has_expert(task) else None, seed)
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}{': ' * (not finding.ok)}{finding.problem}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
 
 
 @app.command()

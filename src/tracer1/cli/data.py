@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ data = typer.Typer(no_args_is_help=True, help="Record demonstrations, cut them i
 
 @data.command()
 def record(
-    source: Annotated[Literal["miniwob"], typer.Argument(help="The environment.")],
+    source: Annotated[str, typer.Argument(help="An environment with scripted experts: miniwob, toy, toy-text.")],
     out: Annotated[Path, typer.Option(help="The episode store to make.")],
     tasks: Annotated[str, typer.Option(help="Comma-separated task names.")],
     episodes: Annotated[int, typer.Option(help="Episodes of each task.")] = 20,
@@ -23,16 +23,16 @@ def record(
     pages: Annotated[int, typer.Option(help="Pages that play at once.")] = 8,
     split: Annotated[str, typer.Option(help="The split that the episodes are marked with.")] = "train",
 ) -> None:
-    """Demonstrations from the live browser.
+    """Demonstrations by the scripted experts of an environment.
 
     Example: tracer1 data record miniwob --tasks login-user,enter-text --episodes 20 --seed 0 --out data/episodes
     """
     from tracer1.progress import progress
-    from tracer1.recipes.record import record_miniwob
+    from tracer1.recipes.record import record as play_and_store
 
     with progress("recording") as tick:
-        made = record_miniwob(
-            tasks_of(tasks), episodes, seed, out, scale=scale, pages=pages, split=split, progress=tick
+        made = play_and_store(
+            source, tasks_of(tasks), episodes, seed, out, scale=scale, pages=pages, split=split, progress=tick
         )
     typer.echo(f"{made.kept} episodes, {made.steps} steps in {out} ({made.failed} not kept) in {made.seconds:.0f} s")
     for task, count in made.tasks.items():

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, get_args
 
 from tracer1.actions import action_from_json, action_to_json
+from tracer1.coordinates import box_from_json
 from tracer1.errors import DataError
 from tracer1.files import atomic, json_lines, naming, parse_json, write_atomic
-from tracer1.types import Box, Element, Episode, EpisodeStep, Platform, Size, Status
+from tracer1.types import Element, Episode, EpisodeStep, Platform, Size, Status
 
 if TYPE_CHECKING:  # without Pillow, which only who opens images needs
     from tracer1.data.images import Image
@@ -308,7 +309,7 @@ def _step_from_json(record: Any) -> EpisodeStep:
         abstraction=_text(r["abstraction"], ".abstraction"),
         instruction=_text(r["instruction"], ".instruction"),
         action=action_from_json(r["action"], ".action"),
-        box=_or_none(_box, r["box"], ".box"),
+        box=_or_none(box_from_json, r["box"], ".box"),
         observation=_or_none(_text, r["observation"], ".observation"),
         status=_one_of(r["status"], _STATUSES, ".status"),
         elements=_or_none(_text, r.get("elements"), ".elements"),
@@ -324,7 +325,7 @@ def element_from_json(record: Any, where: str = "element") -> Element:
     return Element(
         role=_text(r["role"], f"{where}: role"),
         name=_text(r["name"], f"{where}: name"),
-        box=_box(r["box"], f"{where}: box"),
+        box=box_from_json(r["box"], f"{where}: box"),
         focused=_flag(r["focused"], f"{where}: focused"),
         bears_text=_flag(r["bears_text"], f"{where}: bears_text"),
     )
@@ -373,12 +374,6 @@ def _size(value: Any, where: str) -> Size:
     if not (isinstance(value, list) and len(value) == 2 and all(type(v) is int and v >= 0 for v in value)):
         raise _wrong(where, "[width, height] in pixels", value)
     return value[0], value[1]
-
-
-def _box(value: Any, where: str) -> Box:
-    if not (isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))):
-        raise _wrong(where, "[x0, y0, x1, y1] in fractions", value)
-    return value[0], value[1], value[2], value[3]
 
 
 def _labels(value: Any, where: str) -> dict[str, str | float | bool]:

@@ -24,7 +24,7 @@ QUESTION = (
 )
 
 
-class ReadOff:
+class OcrDescriber:
     """The text on the screen from top to bottom, as OCR reads it; kept by image."""
 
     name = f"ocr-{RULES}"
@@ -52,7 +52,7 @@ def _read(image: Image) -> str:
     return screen("", (line.text for line in in_order if line.score > 0.7 and len(line.text.strip()) > 1))
 
 
-class Asked:
+class ModelDescriber:
     """What a vision-language model answers to QUESTION."""
 
     def __init__(self, model: str, base_url: str, cache: Path | str | None = None) -> None:
@@ -64,15 +64,15 @@ class Asked:
         return one_line(self.endpoint.complete([[{"role": "user", "content": content}]])[0])
 
 
-def describer(abstractions: str) -> ReadOff | Asked | None:
+def describer(abstractions: str) -> OcrDescriber | ModelDescriber | None:
     """By the setting ``abstractions``: rules, none, or MODEL@URL as ``qwen3-vl-8b@http://localhost:8000/v1``."""
     if abstractions == "none":
         return None
     if abstractions == "rules":
-        return ReadOff()
+        return OcrDescriber()
     model, found, url = abstractions.partition("@")
     if not found or not url.startswith(("http://", "https://")):
         raise UsageError(
             f"abstractions={abstractions!r}: use rules, none or MODEL@URL, such as qwen@http://host:8000/v1"
         )
-    return Asked(model, url)
+    return ModelDescriber(model, url)

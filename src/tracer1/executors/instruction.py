@@ -1,4 +1,4 @@
-"""The language in which a step is told to an executor: written by experts and planners, read by the grounders.
+"""The language of step instructions: written by experts and planners, read by the executors that work on screens.
 
     click the 'Login' button            double-click the 2nd email          click the 3rd 'Odd' button
     type 'ada' in the 'Username' field  type 'ada'                          press ctrl+a
@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tracer1.actions import DIRECTIONS, is_tool
 from tracer1.errors import InstructionError
 from tracer1.types import Step
 
@@ -41,7 +42,7 @@ ROLES: Final = (
     "file",
     "text",
 )
-"""What a thing on the screen can be, in a plain word that a person would use."""
+"""The kinds of things on a screen, in plain words."""
 
 POINTING: Final = {
     "click": "click",
@@ -62,13 +63,12 @@ ACTION_TYPES: Final = {
 }
 """Every verb with its action type."""
 
-DIRECTIONS: Final = ("up", "down", "left", "right")
-MAX_LENGTH: Final = 2000  # characters; longer is no instruction, and the patterns below are quadratic in the worst case
+MAX_LENGTH: Final = 2000  # characters; the patterns below are quadratic in the worst case
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One step in words, taken apart. ``ordinal`` counts from 1 in reading order, among those of ``name`` if given."""
+    """The parts of an instruction. ``ordinal`` counts from 1 in reading order, among those of ``name`` if given."""
 
     verb: str
     name: str | None = None
@@ -103,7 +103,7 @@ _PATTERNS: Final = tuple(
 
 
 def parse_instruction(text: str) -> Instruction:
-    """Take an instruction apart. Raises InstructionError when ``text`` is not in the grammar."""
+    """The parts of an instruction. Raises InstructionError when ``text`` is not in the grammar."""
     words = text.strip()
     if len(words) <= MAX_LENGTH:
         for pattern in _PATTERNS:
@@ -117,8 +117,14 @@ def parse_instruction(text: str) -> Instruction:
 
 
 def instruction_of(step: Step) -> Instruction:
-    """The instruction of a planned step. Raises InstructionError when its words are not in the grammar, or speak of
-    another action than the step's own ``action_type``."""
+    """The instruction of a planned step on a screen.
+
+    Raises InstructionError for a step that calls a tool, for words that are not in the grammar, and for words that name
+    another action than the step's own ``action_type``.
+    """
+    if is_tool(step.action_type) or step.arguments is not None:
+        what = f"calls the tool {step.action_type!r}" if is_tool(step.action_type) else "gives arguments"
+        raise InstructionError(f"the step {what}, but this executor works on screens; use an executor of tools")
     parsed = parse_instruction(step.instruction)
     if parsed.action_type != step.action_type:
         raise InstructionError(
@@ -129,9 +135,9 @@ def instruction_of(step: Step) -> Instruction:
 
 
 def render_instruction(instruction: Instruction) -> str:
-    """The words of an instruction; ``parse_instruction`` gives it back.
+    """The words of an instruction, from which ``parse_instruction`` makes the same instruction again.
 
-    Raises InstructionError when it cannot be put in words that would be read the same way again.
+    Raises InstructionError where no words do that.
     """
     words = _words(instruction)
     if parse_instruction(words) != instruction:
@@ -140,7 +146,7 @@ def render_instruction(instruction: Instruction) -> str:
 
 
 def drop_target_name(instruction: Instruction) -> Instruction:
-    """The same instruction without names: how a planner speaks that does not know what its executor can find."""
+    """The same instruction without names."""
     return replace(instruction, name=None, to_name=None, ordinal=None if instruction.name else instruction.ordinal)
 
 

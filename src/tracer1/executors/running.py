@@ -1,4 +1,4 @@
-"""Executors at work: the outcome of a step, many steps at once under one limit, and a way in for synchronous code."""
+"""Running executors: the outcome of a step, many steps at once under one limit, and access for synchronous code."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 async def attempt(executor: Executor, step: Step, observation: Observation, timeout: float | None = None) -> Outcome:
-    """Give one step to the executor. ``timeout`` in seconds; one that passes is the executor's failure.
+    """Give one step to the executor. An executor that takes longer than ``timeout`` seconds has failed.
 
-    Exceptions other than the protocol's are bugs, and are raised.
+    Exceptions that the protocol does not name are bugs, and are raised.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -43,10 +43,18 @@ class Background:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """Stop the loop; what still runs on it is cancelled."""
+        """Cancel what still runs on the loop, and stop it."""
+        self.run(self._cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    @staticmethod
+    async def _cancel_all() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +71,7 @@ async def attempt_all(
     concurrency: int = 8,
     timeout: float | None = None,
 ) -> list[Outcome]:
-    """What came of each step, in order; at most ``concurrency`` are tried at once."""
+    """The outcome of each step, in order; at most ``concurrency`` run at once."""
     limit = asyncio.Semaphore(concurrency)
 
     async def one(step: Step, observation: Observation) -> Outcome:

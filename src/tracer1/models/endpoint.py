@@ -16,10 +16,10 @@ from openai import OpenAI, OpenAIError
 
 from tracer1.data.images import Image, read_image_file
 from tracer1.errors import EnvironmentFailure
+from tracer1.formats import MIME_OF_SUFFIX
 from tracer1.types import Message
 
 CACHE = Path.home() / ".cache" / "tracer1" / "answers"
-MIME = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif", ".bmp": "image/bmp"}
 
 
 class Endpoint:
@@ -91,4 +91,4 @@ def _part(part: Message) -> dict[str, Any]:
         return {"type": "text", "text": part["text"]}
     image = part["image"] if isinstance(part["image"], Image) else read_image_file(Path(part["image"]))
     data = base64.b64encode(image.data).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:{MIME[image.suffix]};base64,{data}"}}
+    return {"type": "image_url", "image_url": {"url": f"data:{MIME_OF_SUFFIX[image.suffix]};base64,{data}"}}

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from tracer1.actions import describe
+from tracer1.formats import is_image_name
 from tracer1.plan.text import render_plan
 from tracer1.types import HistoryStep, Message, Observation, Plan, Platform, Step, Task
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def shown(observation: Observation, files: Sequence[str] = ()) -> tuple[tuple[st
     """
     if observation.screenshot is not None:
         return (observation.screenshot,), None, ()
-    pictures = tuple(path for path in files if path.lower().endswith(IMAGE_SUFFIXES))
+    pictures = tuple(path for path in files if is_image_name(path))
     return pictures, observation.text, tuple(path for path in files if path not in pictures)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, cast, get_args
 
 from tracer1.actions import action_from_json, action_to_json
+from tracer1.coordinates import box_from_json
 from tracer1.errors import DataError
 from tracer1.plan.prompt import PromptSpec, case_text, history_line, shown
 from tracer1.plan.text import STATUSES
@@ -211,10 +212,7 @@ def _files(value: object, where: str) -> tuple[str, ...]:
 def _box(value: object, where: str) -> Box | None:
     if value is None:
         return None
-    numbers = isinstance(value, Sequence) and all(type(v) in (int, float) for v in value)
-    if not numbers or len(cast("Sequence[float]", value)) != 4:
-        raise DataError(f"{where}: 'box' is not [x0, y0, x1, y1]")
-    x0, y0, x1, y1 = cast("Sequence[float]", value)
+    x0, y0, x1, y1 = box = box_from_json(value, f"{where}: 'box'")
     if not (x0 <= x1 and y0 <= y1):
         raise DataError(f"{where}: 'box' has its corners in the wrong order: {value}")
-    return (float(x0), float(y0), float(x1), float(y1))
+    return box

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tracer1.config.planner import planner_settings, settings_of
 from tracer1.config.settings import Config, EvaluationSettings
-from tracer1.errors import UsageError
-from tracer1.evaluation.live import evaluate_live
+from tracer1.envs.registry import EnvFactory, parse_env
+from tracer1.evaluation.live import NewPage, evaluate_live
 from tracer1.executors.registry import make_executor
 from tracer1.models.qwen3vl import LocalPlanner
+from tracer1.types import Env
 
 
 def act(
@@ -25,14 +27,12 @@ def act(
     out: Path = Path("runs/act"),
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Let a planner act once in ``env`` ("miniwob:TASK").
+    """Let a planner act once in ``env``: "miniwob:TASK", "replay:DIR" or another name of ``tracer1.envs.registry``.
 
     The planner is asked as in its own training; ``horizon`` replaces its T. The episode goes to ``out/live/act.jsonl``,
     its screens beside it.
     """
-    kind, _, task = env.partition(":")
-    if kind != "miniwob" or not task:
-        raise UsageError(f"no environment {env!r}; write miniwob:TASK, such as miniwob:login-user")
+    factory, task = parse_env(env)
     file = out / "live" / "act.jsonl"
     file.unlink(missing_ok=True)
     trained = planner_settings(model)
@@ -45,6 +45,7 @@ def act(
         EvaluationSettings(tasks=(task,), pages=1),
         file,
         out / "live" / "images",
+        pages=lambda images: _one_page(factory, images),
     )
     record = result.records[0]
     say(f"goal: {record['goal']}")
@@ -55,3 +56,13 @@ def act(
         if turn["error"]:
             say(f"    {turn['error']}")
     return dict(record)
+
+
+@asynccontextmanager
+async def _one_page(factory: EnvFactory, images: Path) -> AsyncIterator[NewPage]:
+    async with factory(images) as (env,):
+
+        async def page() -> Env:
+            return env
+
+        yield page

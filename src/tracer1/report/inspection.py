@@ -17,6 +17,7 @@ from tracer1.data.inspection.result import Inspection, Opener, Sample, kind_of_f
 from tracer1.data.store import EPISODES
 from tracer1.errors import DataError
 from tracer1.files import write_atomic
+from tracer1.formats import is_image_name
 from tracer1.report.frame import script, template
 from tracer1.report.overlay import Overlay, overlay
 from tracer1.report.pictures import Album, Picture
@@ -27,7 +28,6 @@ ROOM = 9_000_000  # bytes of a page for its pictures
 COUNTS_SHOWN = 16  # of each table
 MOST_TEXT = 20_000  # characters of one text
 MOST_CHIP = 120  # characters of an argument that stands beside its action; a longer one has a place of its own
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 
 Show = Callable[[str | None], tuple[Picture | None, str]]
 
@@ -137,7 +137,7 @@ def _pictures(sample: Sample) -> int:
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGES)
+    return is_image_name(name)
 
 
 def _shower(open_file: Opener, album: Album) -> Show:

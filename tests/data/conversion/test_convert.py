@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import pytest
 from PIL import Image as Pillow
 
-from tracer1.data.conversion.batches import Batches
+from tracer1.data.conversion.batches import BatchFolder
 from tracer1.data.conversion.convert import convert, convert_settings, read_conversion
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord
+from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, Note, RawRecord, Shard, UnusableRecord
 from tracer1.data.corpora import registry as corpora
 from tracer1.data.images import Image, read_image_file
 from tracer1.data.inspection.inspect import inspect_path
@@ -38,18 +38,18 @@ class Toy:
     def __init__(self, raw: Path, settings: ConvertSettings) -> None:
         self.raw = raw
 
-    def parts(self) -> Sequence[Part]:
-        return [Part(file.stem, file) for file in sorted(self.raw.glob("*.txt"))]
+    def shards(self) -> Sequence[Shard]:
+        return [Shard(file.stem, file) for file in sorted(self.raw.glob("*.txt"))]
 
-    def read(self, part: Part) -> Iterator[Record | Note]:
+    def read(self, part: Shard) -> Iterator[RawRecord | Note]:
         for number, line in enumerate(part.file.read_text().splitlines(), 1):
             where = f"{part.file.name} line {number}"
             if line == "broken":
                 yield Note("damaged", "no fields", where, line)
             else:
-                yield Record(where, line.split(), _Pictures(self.raw))
+                yield RawRecord(where, line.split(), _Pictures(self.raw))
 
-    def convert(self, record: Record) -> Converted:
+    def convert(self, record: RawRecord) -> ConvertedEpisode:
         if Toy.dies_at is not None and Toy.converted >= Toy.dies_at:
             raise KeyboardInterrupt
         Toy.converted += 1
@@ -64,7 +64,7 @@ class Toy:
             for a, last in zip(kept, [*[False] * (len(kept) - 1), True], strict=False)
         )
         goal = "a goal" if name in ("same", "other") else name
-        return Converted(Episode(name, "toy", "mobile", goal, split, steps), {"screen.png": shown}, notes=notes)
+        return ConvertedEpisode(Episode(name, "toy", "mobile", goal, split, steps), {"screen.png": shown}, notes=notes)
 
 
 class _Pictures(dict[str, Image]):
@@ -173,12 +173,18 @@ def test_strict_stops_at_the_first_damage(raw: Path, tmp_path: Path) -> None:
         convert("toy", raw, tmp_path / "out", ConvertSettings(strict=True))
 
 
-def test_a_damaged_image_costs_its_record_alone(raw: Path, tmp_path: Path) -> None:
-    (raw / "screen.png").write_bytes((raw / "screen.png").read_bytes()[:40])
-    made = convert("toy", raw, tmp_path / "out")
-    assert made["episodes"] == 0
-    assert made["skipped"]["unreadable"]["count"] == 21
-    assert "corrupt image" in made["skipped"]["unreadable"]["first"][0]
+def test_a_conversion_without_episodes_fails_with_the_reason_and_can_be_repeated(raw: Path, tmp_path: Path) -> None:
+    whole = (raw / "screen.png").read_bytes()
+    (raw / "screen.png").write_bytes(whole[:40])
+    with pytest.raises(DataError, match=r"0 episodes from 21 records: 21 x unreadable, first part0.*corrupt"):
+        convert("toy", raw, tmp_path / "out")
+    (raw / "screen.png").write_bytes(whole)
+    with pytest.raises(DataError, match=r"0 episodes from 21 records: 21 x another split, first part0.* line 1"):
+        convert("toy", raw, tmp_path / "out", ConvertSettings(split="tset"))
+    assert convert("toy", raw, tmp_path / "out")["episodes"] == 21
+    for part in raw.glob("*.txt"):
+        part.write_text("")
+    assert convert("toy", raw, tmp_path / "empty")["episodes"] == 0  # no records, no failure
 
 
 def test_duplicates_by_content_and_by_id(raw: Path, tmp_path: Path) -> None:
@@ -188,7 +194,7 @@ def test_duplicates_by_content_and_by_id(raw: Path, tmp_path: Path) -> None:
     made = convert("toy", raw, tmp_path / "out")
     assert [e.episode_id for e in read_episodes(tmp_path / "out")] == ["same", "same~2"]
     assert made["skipped"]["duplicate content"]["count"] == 2
-    assert made["notes"]["changed"]["episode id met again"]["first"] == ["same: now same~2"]
+    assert made["notes"]["changed"]["repeated episode id"]["first"] == ["same: now same~2"]
     convert("toy", raw, tmp_path / "all", ConvertSettings(duplicates="keep"))
     assert [e.episode_id for e in read_episodes(tmp_path / "all")] == ["same", "same~2", "same~3", "other"]
 
@@ -227,7 +233,7 @@ def test_text_that_no_file_holds_costs_its_record_alone(raw: Path, tmp_path: Pat
     (raw / "part0.txt").write_text("fine train wait\nwr\\ong train wait")
     original = Toy.convert
 
-    def convert_odd(self: Toy, record: Record) -> Converted:
+    def convert_odd(self: Toy, record: RawRecord) -> ConvertedEpisode:
         made = original(self, record)
         if record.data[0] == "wr\\ong":
             object.__setattr__(made.episode, "goal", "\ud800")
@@ -237,7 +243,7 @@ def test_text_that_no_file_holds_costs_its_record_alone(raw: Path, tmp_path: Pat
         patch.setattr(Toy, "convert", convert_odd)
         made = convert("toy", raw, tmp_path / "out")
     assert made["skipped"]["unreadable"]["count"] == 1
-    assert Batches(tmp_path / "out").folder.exists() is False
+    assert BatchFolder(tmp_path / "out").folder.exists() is False
 
 
 @pytest.mark.parametrize(

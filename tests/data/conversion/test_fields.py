@@ -11,8 +11,8 @@ import pytest
 from tracer1.coordinates import per_mille
 from tracer1.data.conversion.corpus import Note, UnusableRecord
 from tracer1.data.conversion.fields import (
-    Draft,
-    Pictures,
+    DraftStep,
+    Screenshots,
     finish,
     is_plain,
     labels,
@@ -72,7 +72,7 @@ def test_pictures_are_read_when_asked_for(tmp_path: Path, png: Callable[..., byt
     (tmp_path / "images/deeper").mkdir(parents=True)
     (tmp_path / "images/deeper/a.png").write_bytes(png())
     (tmp_path / "images/b.png").write_bytes(png()[:-20])
-    pictures = Pictures(tmp_path / "images")
+    pictures = Screenshots(tmp_path / "images")
     assert (len(pictures), sorted(pictures)) == (2, ["b.png", "deeper/a.png"])
     assert (pictures["a.png"].size, pictures["a.png"].path) == ((160, 210), tmp_path / "images/deeper/a.png")
     for name in ("b.png", "c.png", "../images/b.png", "\ud83d"):
@@ -83,8 +83,8 @@ def test_pictures_are_read_when_asked_for(tmp_path: Path, png: Callable[..., byt
 
 def test_a_hundred_thousand_ends_take_no_longer_than_as_many_steps(tmp_path: Path, png: Callable[..., bytes]) -> None:
     (tmp_path / "a.png").write_bytes(png())
-    drafts = [Draft("here", EpisodeStep("a.png", (0, 0), "", "", Action("finished")))] * 100_000
+    drafts = [DraftStep("here", EpisodeStep("a.png", (0, 0), "", "", Action("finished")))] * 100_000
     notes: list[Note] = []
-    steps, images = finish(drafts, Pictures(tmp_path), notes)
+    steps, images = finish(drafts, Screenshots(tmp_path), notes)
     assert [(step.size, step.status) for step in steps] == [((160, 210), "done")]
     assert (list(images), len(notes)) == (["a.png"], 99_999)

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import ConvertSettings, Note, Record, UnusableRecord
+from tracer1.data.conversion.corpus import ConvertSettings, Note, RawRecord, UnusableRecord
 from tracer1.data.corpora.agentnet import corpus as module
-from tracer1.data.corpora.agentnet.code import Coded, read_code
+from tracer1.data.corpora.agentnet.code import CodedAction, read_code
 from tracer1.errors import DataError
 from tracer1.types import Action, Episode, Point
 
@@ -68,7 +68,7 @@ def test_shares_of_any_size_hold_each_line_once(raw: Path, tmp_path: Path, monke
     (tmp_path / "raw/agentnet_ubuntu_5k.jsonl").write_bytes(short)
     once = convert("agentnet", tmp_path / "raw", tmp_path / "once")
     monkeypatch.setattr(module, "SHARE", 1000)
-    assert len(module.AgentNet(tmp_path / "raw", ConvertSettings()).parts()) > 20
+    assert len(module.AgentNet(tmp_path / "raw", ConvertSettings()).shards()) > 20
     assert convert("agentnet", tmp_path / "raw", tmp_path / "out")["records"] == once["records"]
     assert (tmp_path / "out/episodes.jsonl").read_bytes() == (tmp_path / "once/episodes.jsonl").read_bytes()
 
@@ -214,7 +214,7 @@ def test_an_id_met_again_is_another_episode_and_the_same_content_none(
 ) -> None:
     assert [len(episodes[name].steps) for name in ("twice", "twice~2", "same")] == [2, 3, 2]
     assert "same~2" not in episodes
-    assert reasons(made, "changed")["episode id met again"] == 1
+    assert reasons(made, "changed")["repeated episode id"] == 1
     assert reasons(made, "dropped")["duplicate content"] == 1
 
 
@@ -238,9 +238,9 @@ def test_the_end_comes_once_and_last(episodes: dict[str, Episode], name: str, ex
 
 def test_ends_left_out_are_counted(made: dict[str, Any]) -> None:
     dropped = reasons(made, "dropped")
-    assert (dropped["ended twice"], dropped["ended before the end"]) == (1, 1)
-    assert first(made, "dropped", "ended twice").startswith("agentnet_ubuntu_5k.jsonl byte ")
-    assert first(made, "dropped", "ended twice").endswith(": traj[1]: finished")
+    assert (dropped["repeated terminal action"], dropped["terminal action before the end"]) == (1, 1)
+    assert first(made, "dropped", "repeated terminal action").startswith("agentnet_ubuntu_5k.jsonl byte ")
+    assert first(made, "dropped", "repeated terminal action").endswith(": traj[1]: finished")
 
 
 # ---- code ------------------------------------------------------------------------------------------------------------
@@ -274,13 +274,13 @@ NAMED = ("changed", "key names")
         (
             ["pyautogui.moveTo(x=0.5, y=0.5)", "pyautogui.dragTo(x=0.1, y=0.2, button='right')"],
             [],
-            [("dropped", "no such action")],
+            [("dropped", "unknown action")],
         ),
         (["pyautogui.scroll(5)"], [Action("scroll", direction="up")], []),
         (["pyautogui.scroll(-5)"], [Action("scroll", direction="down")], []),
         (["pyautogui.hscroll(5)"], [Action("scroll", direction="right")], []),
         (["pyautogui.hscroll(-5)"], [Action("scroll", direction="left")], []),
-        (["pyautogui.scroll(0)"], [], [("dropped", "scroll by nothing")]),
+        (["pyautogui.scroll(0)"], [], [("dropped", "scroll of length 0")]),
         (
             ["pyautogui.moveTo(x=0.5, y=0.5)", "pyautogui.hscroll(1)", "pyautogui.scroll(-1)"],
             [Action("scroll", CENTRE, direction="right"), Action("scroll", CENTRE, direction="down")],
@@ -319,15 +319,15 @@ NAMED = ("changed", "key names")
         (["computer.terminate(status='success')"], [Action("finished")], []),
         (["computer.terminate(status='failure')"], [Action("call_user")], []),
         (["computer.terminate(status='fail')"], [Action("call_user")], []),
-        (["computer.terminate(status='maybe')"], [], [("dropped", "no such action")]),
-        (["pyautogui.keyDown('shift')"], [], [("dropped", "no such action")]),
+        (["computer.terminate(status='maybe')"], [], [("dropped", "unknown action")]),
+        (["pyautogui.keyDown('shift')"], [], [("dropped", "unknown action")]),
         (
             ["pyautogui.keyDown('shift')", "pyautogui.click(x=0.5, y=0.5)", "pyautogui.keyUp('shift')"],
             [],
-            [("dropped", "no such action")],
+            [("dropped", "unknown action")],
         ),
-        (["pyautogui.click(x=0.5, y=0.5, clicks=4)"], [], [("dropped", "no such action")]),
-        (["__import__('os').system('true')"], [], [("dropped", "no such action")]),
+        (["pyautogui.click(x=0.5, y=0.5, clicks=4)"], [], [("dropped", "unknown action")]),
+        (["__import__('os').system('true')"], [], [("dropped", "unknown action")]),
     ],
     ids=lambda value: " ; ".join(value) if value and isinstance(value[0], str) else None,
 )
@@ -369,8 +369,8 @@ def test_code_that_cannot_be_read(line: str, reason: str) -> None:
 
 def test_how_far_and_how_long_are_labels() -> None:
     assert read_code("pyautogui.scroll(-54)\ncomputer.wait(3)", "here", []) == [
-        Coded(Action("scroll", direction="down"), {"clicks": -54}),
-        Coded(Action("wait"), {"seconds": 3}),
+        CodedAction(Action("scroll", direction="down"), {"clicks": -54}),
+        CodedAction(Action("wait"), {"seconds": 3}),
     ]
 
 
@@ -403,7 +403,7 @@ def test_own_types_are_kept_or_left_out(raw: Path, episodes: dict[str, Episode],
 
 def test_a_call_of_no_known_name_costs_its_step(episodes: dict[str, Episode], made: dict[str, Any]) -> None:
     assert list(actions(episodes["unknown-call"])) == ["click", "finished"]
-    assert first(made, "dropped", "no such action").endswith(": traj[1]: value.code: 'pyautogui.keyDown'")
+    assert first(made, "dropped", "unknown action").endswith(": traj[1]: value.code: 'pyautogui.keyDown'")
 
 
 # ---- places and damage -----------------------------------------------------------------------------------------------
@@ -446,20 +446,24 @@ def test_strict_stops_at_damage(raw: Path, tmp_path: Path) -> None:
 @given(data=st.data())
 def test_whatever_a_record_holds_is_an_episode_or_refused(raw: Path, data: st.DataObject) -> None:
     corpus = module.AgentNet(raw, ConvertSettings())
-    part = next(part for part in corpus.parts() if "ubuntu" in part.name)
-    record = next(r for r in corpus.read(part) if isinstance(r, Record))
+    part = next(part for part in corpus.shards() if "ubuntu" in part.name)
+    record = next(r for r in corpus.read(part) if isinstance(r, RawRecord))
     check_broken(corpus, record, data.draw(broken(record.data)))
 
 
 # ---- filters ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_filter_that_leaves_nothing_fails_with_its_reason(raw: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="0 episodes from 35 records: 28 x efficiency too low"):
+        convert("agentnet", raw, tmp_path / "out", ConvertSettings(min_efficiency=8))
+
+
 @pytest.mark.parametrize(
     ("asked", "reason", "count", "left"),
     [
-        ({"completed": True}, "task not judged completed", 2, None),
+        ({"completed": True}, "task judged not completed", 2, None),
         ({"min_alignment": 5}, "alignment too low", 1, None),
-        ({"min_efficiency": 8}, "efficiency too low", 25, None),
         ({"incorrect": "drop"}, "step judged incorrect", 1, "click click finished"),
         ({"redundant": "drop"}, "step judged redundant", 1, "click scroll finished"),
     ],

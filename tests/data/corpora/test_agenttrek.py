@@ -13,7 +13,7 @@ from corpora.agenttrek import DROPPED, EVERY, SHOP, Row, reply, row, trajectory
 from tracer1.actions import action_to_json
 from tracer1.data.conversion import wording
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record
+from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, Note, RawRecord, Shard
 from tracer1.data.corpora.agenttrek.corpus import AgentTrek, axtree
 from tracer1.data.inspection.inspect import inspect_path
 from tracer1.data.store import read_episodes
@@ -27,23 +27,23 @@ from tracer1.types import Episode, Plan
 KEEP = ConvertSettings()
 
 
-def read(tmp_path: Path, rows: list[Any], settings: ConvertSettings = KEEP) -> list[Converted | Note]:
+def read(tmp_path: Path, rows: list[Any], settings: ConvertSettings = KEEP) -> list[ConvertedEpisode | Note]:
     """What becomes of ``rows``: an Episode or a Note each."""
     file = tmp_path / "agenttrek_1207.json"
     file.write_text(json.dumps(rows))
     corpus = AgentTrek(tmp_path, settings)
-    (part,) = corpus.parts()
-    return [corpus.convert(found) if isinstance(found, Record) else found for found in corpus.read(part)]
+    (part,) = corpus.shards()
+    return [corpus.convert(found) if isinstance(found, RawRecord) else found for found in corpus.read(part)]
 
 
-def one(tmp_path: Path, rows: list[Row], settings: ConvertSettings = KEEP) -> Converted:
+def one(tmp_path: Path, rows: list[Row], settings: ConvertSettings = KEEP) -> ConvertedEpisode:
     (found,) = read(tmp_path, rows, settings)
-    assert isinstance(found, Converted)
+    assert isinstance(found, ConvertedEpisode)
     return found
 
 
-def goals(found: list[Converted | Note]) -> list[tuple[str, int]]:
-    return [(c.episode.goal, len(c.episode.steps)) for c in found if isinstance(c, Converted)]
+def goals(found: list[ConvertedEpisode | Note]) -> list[tuple[str, int]]:
+    return [(c.episode.goal, len(c.episode.steps)) for c in found if isinstance(c, ConvertedEpisode)]
 
 
 # ---- rows to trajectories --------------------------------------------------------------------------------------------
@@ -61,10 +61,10 @@ def test_rows_of_a_goal_and_a_growing_history_are_one_trajectory(tmp_path: Path)
 def test_rows_out_of_order_and_gaps_are_told(tmp_path: Path) -> None:
     gap = trajectory("A", "click('12')", "click('13')", "click('22')")
     first, second, third, fourth = read(tmp_path, [gap[0], gap[2], gap[1], gap[0]])
-    assert isinstance(first, Converted)
-    assert isinstance(second, Converted)
-    assert isinstance(third, Converted)
-    assert isinstance(fourth, Converted)
+    assert isinstance(first, ConvertedEpisode)
+    assert isinstance(second, ConvertedEpisode)
+    assert isinstance(third, ConvertedEpisode)
+    assert isinstance(fourth, ConvertedEpisode)
     assert first.notes == fourth.notes == ()
     assert second.notes[0] == Note(
         "changed", "rows out of order or missing", "agenttrek_1207.json row 1", "begins at step 2"
@@ -76,7 +76,7 @@ def test_rows_out_of_order_and_gaps_are_told(tmp_path: Path) -> None:
 def test_a_bad_row_costs_itself_and_is_named(tmp_path: Path) -> None:
     rows = trajectory("A", "click('12')", "click('13')", "click('22')")
     found = read(tmp_path, [rows[0], {"messages": 3}, rows[2]])
-    assert [type(item) for item in found] == [Converted, Note, Converted]
+    assert [type(item) for item in found] == [ConvertedEpisode, Note, ConvertedEpisode]
     assert found[1] == Note(
         "damaged", "no usable messages", "agenttrek_1207.json row 1: messages", "expected list, found int"
     )
@@ -85,7 +85,7 @@ def test_a_bad_row_costs_itself_and_is_named(tmp_path: Path) -> None:
 def test_ids_are_those_of_the_content(tmp_path: Path) -> None:
     rows = trajectory("A", "click('12')", "click('13')")
     alone, behind = one(tmp_path, rows), read(tmp_path, [*trajectory("B", "click('12')"), *rows])[1]
-    assert isinstance(behind, Converted)
+    assert isinstance(behind, ConvertedEpisode)
     assert alone.episode == behind.episode
     assert len(alone.episode.episode_id) == 16
     assert one(tmp_path, rows[:1]).episode.episode_id != alone.episode.episode_id
@@ -94,20 +94,20 @@ def test_ids_are_those_of_the_content(tmp_path: Path) -> None:
 def test_json_lines_are_read_too(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, trajectory("A", "click('12')", "click('13')"))))
     corpus = AgentTrek(tmp_path, KEEP)
-    (record,) = corpus.read(corpus.parts()[0])
-    assert isinstance(record, Record)
+    (record,) = corpus.read(corpus.shards()[0])
+    assert isinstance(record, RawRecord)
     assert len(corpus.convert(record).episode.steps) == 2
 
 
 def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no \.json or \.jsonl there; put a file such as agenttrek_1207\.json"):
-        AgentTrek(tmp_path, KEEP).parts()
+        AgentTrek(tmp_path, KEEP).shards()
 
 
 def test_parts_may_have_any_name(tmp_path: Path) -> None:
     for name in ("a b.json", "..x.json", "a/b".replace("/", "_") + ".jsonl"):
         (tmp_path / name).write_text("[]")
-    names = [part.name for part in AgentTrek(tmp_path, KEEP).parts()]
+    names = [part.name for part in AgentTrek(tmp_path, KEEP).shards()]
     assert names == ["000-..x.json", "001-a_b.json", "002-a_b.jsonl"]
 
 
@@ -301,4 +301,4 @@ def test_the_licence_is_said(converted: tuple[Path, dict[str, Any]]) -> None:
 
 def test_a_part_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[]")
-    assert list(AgentTrek(tmp_path, KEEP).read(Part("p", tmp_path / "x.json"))) == []
+    assert list(AgentTrek(tmp_path, KEEP).read(Shard("p", tmp_path / "x.json"))) == []

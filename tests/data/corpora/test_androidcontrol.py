@@ -13,7 +13,7 @@ from corpora import androidcontrol as fixture
 
 from tracer1.coordinates import inside
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, UnusableRecord
+from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, RawRecord, UnusableRecord
 from tracer1.data.corpora.androidcontrol import screen as screens
 from tracer1.data.corpora.androidcontrol.corpus import AndroidControl
 from tracer1.data.inspection.inspect import inspect_path
@@ -29,7 +29,7 @@ from tracer1.rewards.terms import repetitions
 from tracer1.rewards.trajectory import score_trajectory
 from tracer1.types import Plan
 
-Make = Callable[..., Converted]
+Make = Callable[..., ConvertedEpisode]
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def raw(tmp_path: Path) -> Path:
 def one(raw: Path) -> Make:
     """Convert one episode of the fixture, changed as told."""
 
-    def make(number: int, settings: ConvertSettings | None = None, **changed: Any) -> Converted:
+    def make(number: int, settings: ConvertSettings | None = None, **changed: Any) -> ConvertedEpisode:
         features = fixture.good()[number - 1] | changed
-        return AndroidControl(raw, settings or ConvertSettings()).convert(Record(f"shard record {number}", features))
+        return AndroidControl(raw, settings or ConvertSettings()).convert(RawRecord(f"shard record {number}", features))
 
     return make
 
 
-def reasons(converted: Converted) -> list[str]:
+def reasons(converted: ConvertedEpisode) -> list[str]:
     return [note.reason for note in converted.notes]
 
 
@@ -88,7 +88,7 @@ def test_no_actions_is_one_finished_step_or_none(one: Make) -> None:
     features = fixture.good()[1]
     del features["actions"], features["step_instructions"]  # as an Example without empty lists has it
     corpus = AndroidControl(Path(), ConvertSettings())
-    assert len(corpus.convert(Record("r", features)).episode.steps) == 1
+    assert len(corpus.convert(RawRecord("r", features)).episode.steps) == 1
 
 
 def test_text_without_a_click_before_it(one: Make) -> None:
@@ -192,7 +192,7 @@ def test_a_screen_in_words_names_the_app_and_what_it_shows_in_reading_order(one:
     episode = one(1).episode
     said = "com.android.deskclock: 'Menu', 'Search', 'to the right', 'Alarm'"
     assert {step.abstraction for step in episode.steps} == {said}  # not the status bar, not what is hidden, each once
-    assert episode.labels["abstraction"] == "rules-1"
+    assert episode.labels["abstraction"] == "rules-2"
     without = one(1, ConvertSettings(abstractions="none")).episode
     assert {step.abstraction for step in without.steps} == {""}
     assert "abstraction" not in without.labels
@@ -263,7 +263,7 @@ def test_split_files_that_are_none_stop_the_run_before_it_begins(raw: Path) -> N
     for bad in ("[", '{"train": 7}', "[1]", "[" * 100_000):
         (raw / "splits.json").write_text(bad)
         with pytest.raises(DataError, match=r"splits\.json: not lists of episodes"):
-            AndroidControl(raw, ConvertSettings()).parts()
+            AndroidControl(raw, ConvertSettings()).shards()
 
 
 def test_other_split_files_make_another_conversion(raw: Path, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_records_of_which_there_is_no_episode(one: Make, changed: dict[str, Any]
 
 def test_nothing_there_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="android_control-000NN-of-00020"):
-        AndroidControl(tmp_path, ConvertSettings()).parts()
+        AndroidControl(tmp_path, ConvertSettings()).shards()
 
 
 def test_a_whole_conversion(raw: Path, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from corpora import gui_odyssey as fixture
 from corpora.whole import actions, broken, by_id, check_broken, check_whole, reasons
 from hypothesis import given
 from hypothesis import strategies as st
+from zip_writer import Entry, write_zip
 
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import ConvertSettings, Record
+from tracer1.data.conversion.corpus import ConvertSettings, RawRecord
 from tracer1.data.corpora.gui_odyssey import corpus as module
 from tracer1.errors import DataError
 from tracer1.types import Action, Episode, Point
@@ -145,6 +146,34 @@ def test_without_a_split_file_all_are_unknown(raw: Path, tmp_path: Path, text: s
     assert ("splits/random_split.json" in json.dumps(made["notes"]["damaged"])) == (text is not None)
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_release_of_2025_is_converted_from_its_zip_in_parts(
+    raw: Path, made: dict[str, Any], tmp_path: Path, beside: bool
+) -> None:
+    shutil.copytree(raw / "annotations", tmp_path / "raw/annotations")
+    shutil.copytree(raw / "splits", tmp_path / "raw/splits")
+    (tmp_path / "raw/screenshots").mkdir()
+    files = list((raw / "screenshots").rglob("*.png"))
+    place = tmp_path / "raw" / ("." if beside else "screenshots") / "screenshots.zip"
+    parts = write_zip(place, [Entry(path.name, path.read_bytes()) for path in files], part_size=1000)
+    assert len(parts) > 3
+    assert parts[0].name == "screenshots.z01"
+    again = convert("gui-odyssey", tmp_path / "raw", tmp_path / "out")
+    assert again["counts"] == made["counts"]
+    assert (tmp_path / "out/episodes.jsonl").read_bytes() == (raw.parent / "out/episodes.jsonl").read_bytes()
+
+
+def test_a_missing_part_or_no_screenshots_stop_the_conversion(raw: Path, tmp_path: Path) -> None:
+    shutil.copytree(raw / "annotations", tmp_path / "raw/annotations")
+    with pytest.raises(DataError, match="screenshots: no images and no zip of images there"):
+        convert("gui-odyssey", tmp_path / "raw", tmp_path / "out")
+    (tmp_path / "raw/screenshots").mkdir()
+    first, *_ = write_zip(tmp_path / "raw/screenshots/screenshots.zip", [Entry("a.png", b"a" * 900)], part_size=400)
+    first.unlink()
+    with pytest.raises(DataError, match=r"1 of its . parts are missing: screenshots\.z01"):
+        convert("gui-odyssey", tmp_path / "raw", tmp_path / "out")
+
+
 # ---- actions ---------------------------------------------------------------------------------------------------------
 
 
@@ -167,7 +196,7 @@ def test_content_comes_from_where_the_finger_comes_from(episodes: dict[str, Epis
     scrolls = [step.action for step in episodes["1005"].steps[:-1]]
     assert [scroll.direction for scroll in scrolls] == ["down", "up", "right", "left", "down"]
     assert scrolls[0].point == Point(0.5, 0.8)
-    assert reasons(made, "dropped")["scroll by nothing"] == 1
+    assert reasons(made, "dropped")["scroll of length 0"] == 1
 
 
 def test_scrolls_after_a_long_press_are_drags(episodes: dict[str, Episode]) -> None:
@@ -198,14 +227,14 @@ def test_own_types_can_be_left_out(raw: Path, tmp_path: Path) -> None:
 
 def test_what_has_no_name_costs_its_step(episodes: dict[str, Episode], made: dict[str, Any]) -> None:
     assert list(actions(episodes["1014"])) == ["click", "finished"]
-    assert reasons(made, "dropped")["no such action"] == 2
-    assert first(made, "dropped", "no such action") == "annotations/1014.json: steps[1]: action: 'SWIPE'"
+    assert reasons(made, "dropped")["unknown action"] == 2
+    assert first(made, "dropped", "unknown action") == "annotations/1014.json: steps[1]: action: 'SWIPE'"
 
 
 def test_the_end_comes_once_and_last(episodes: dict[str, Episode], made: dict[str, Any]) -> None:
     assert list(actions(episodes["1013"])) == ["click", "click", "finished"]
     dropped = reasons(made, "dropped")
-    assert (dropped["ended before the end"], dropped["ended twice"]) == (1, 1)
+    assert (dropped["terminal action before the end"], dropped["repeated terminal action"]) == (1, 1)
     for episode in episodes.values():
         assert [step.status for step in episode.steps] == ["not done"] * (len(episode.steps) - 1) + ["done"]
 
@@ -225,8 +254,8 @@ def test_a_box_holds_its_point_or_is_left_out(episodes: dict[str, Episode], made
     boxes = [step.box for step in episodes["1010"].steps]
     assert boxes == [(0.38, 0.63, 0.45, 1.0), None, None, None, None]
     changed = reasons(made, "changed")
-    assert changed["box left out: the point lies outside"] == 2
-    assert changed["box left out: not four numbers"] == 1
+    assert changed["box dropped: the point lies outside"] == 2
+    assert changed["box dropped: not four numbers"] == 1
 
 
 def test_screenshots_a_folder_deeper_and_on_their_side(episodes: dict[str, Episode]) -> None:
@@ -236,7 +265,7 @@ def test_screenshots_a_folder_deeper_and_on_their_side(episodes: dict[str, Episo
 def test_numbers_that_do_not_fit_the_steps_are_noted(episodes: dict[str, Episode], made: dict[str, Any]) -> None:
     assert len(episodes["1023"].steps) == 3
     changed = reasons(made, "changed")
-    assert (changed["steps numbered out of order"], changed["not as many steps as step_length"]) == (1, 1)
+    assert (changed["steps numbered out of order"], changed["number of steps differs from step_length"]) == (1, 1)
 
 
 def test_damage_is_counted_by_name(episodes: dict[str, Episode], made: dict[str, Any]) -> None:
@@ -264,5 +293,5 @@ def test_strict_stops_at_damage(raw: Path, tmp_path: Path) -> None:
 @given(data=st.data())
 def test_whatever_a_record_holds_is_an_episode_or_refused(raw: Path, data: st.DataObject) -> None:
     corpus = module.GuiOdyssey(raw, ConvertSettings())
-    record = next(r for r in corpus.read(corpus.parts()[-1]) if isinstance(r, Record))
+    record = next(r for r in corpus.read(corpus.shards()[-1]) if isinstance(r, RawRecord))
     check_broken(corpus, record, data.draw(broken(record.data)))

@@ -15,8 +15,9 @@ from PIL import Image as Pillow
 
 from tracer1.coordinates import inside
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Record, UnusableRecord
+from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, RawRecord, UnusableRecord
 from tracer1.data.corpora.mind2web import page as web_page
+from tracer1.data.corpora.mind2web import words as web_words
 from tracer1.data.corpora.mind2web.corpus import Mind2Web, Task
 from tracer1.data.images import Image, read_image
 from tracer1.data.inspection.inspect import inspect_path
@@ -30,7 +31,7 @@ from tracer1.rewards.terms import repetitions
 from tracer1.rewards.trajectory import score_trajectory
 from tracer1.types import Action, Plan
 
-Make = Callable[..., Converted]
+Make = Callable[..., ConvertedEpisode]
 Rows = list[dict[str, Any]]
 
 
@@ -46,20 +47,20 @@ def rows() -> dict[str, Rows]:
     return fixture.tasks()
 
 
-def made(rows: Rows, settings: ConvertSettings | None = None) -> Converted:
+def made(rows: Rows, settings: ConvertSettings | None = None) -> ConvertedEpisode:
     """The Episode of these rows."""
     task = Task("train", rows[0]["annotation_id"], tuple((row["target_action_index"], row) for row in rows))
-    return Mind2Web(Path(), settings or ConvertSettings()).convert(Record("shard task x", task))
+    return Mind2Web(Path(), settings or ConvertSettings()).convert(RawRecord("shard task x", task))
 
 
-def one(row: dict[str, Any], settings: ConvertSettings | None = None, **changed: Any) -> Converted:
+def one(row: dict[str, Any], settings: ConvertSettings | None = None, **changed: Any) -> ConvertedEpisode:
     """The Episode of one row alone, changed as told."""
     return made(
         [{**row, "target_action_index": "0", "action_reprs": [row["target_action_reprs"]], **changed}], settings
     )
 
 
-def reasons(converted: Converted) -> list[str]:
+def reasons(converted: ConvertedEpisode) -> list[str]:
     return [note.reason for note in converted.notes]
 
 
@@ -170,7 +171,7 @@ def test_a_box_beyond_the_page_is_cut_and_told(rows: dict[str, Rows]) -> None:
     assert step.box == pytest.approx((200 / 320, 0.01, 1.0, 0.03))
     assert step.action.point is not None
     assert step.action.point.x == pytest.approx(260 / 320)
-    assert reasons(converted) == ["box beyond the page"]
+    assert reasons(converted) == ["box clipped to the page"]
 
 
 def test_a_box_without_extent_is_a_place(rows: dict[str, Rows]) -> None:
@@ -179,8 +180,8 @@ def test_a_box_without_extent_is_a_place(rows: dict[str, Rows]) -> None:
     assert step.box is None
     assert step.action.point is not None
     assert (step.action.point.x, step.action.point.y) == pytest.approx((30 / 320, 0.05))
-    assert step.instruction == "click the section"  # it has no name
-    assert reasons(converted) == ["box without extent: only its place is kept"]
+    assert step.instruction == "click the 'Plans' section"  # the corpus gives no name
+    assert reasons(converted) == ["box without extent: only its point is kept"]
 
 
 def test_typing_without_a_target_shows_the_top_of_the_page(rows: dict[str, Rows]) -> None:
@@ -194,7 +195,7 @@ def test_a_box_taller_than_a_block_is_cut_to_the_block_of_its_middle(rows: dict[
     converted = one(rows["places"][6])
     (step,) = converted.episode.steps
     assert (step.box, step.labels["page_top"]) == ((0.0, 0.0, 1.0, 1.0), 800)
-    assert reasons(converted) == ["box taller than its block"]
+    assert reasons(converted) == ["box clipped to its block"]
 
 
 def test_the_last_block_ends_where_the_page_ends(rows: dict[str, Rows]) -> None:
@@ -207,7 +208,7 @@ def test_the_last_block_ends_where_the_page_ends(rows: dict[str, Rows]) -> None:
 def test_every_place_of_a_page_is_in_a_block(height: int) -> None:
     for top in range(0, height, 37):
         bottom = min(height, top + 150)
-        start, stop = web_page.block(height, top, bottom)
+        start, stop = web_page.span(height, 1000, top, bottom)
         assert 0 <= start <= top <= bottom <= stop <= height
         assert stop - start == min(height, 1000)
 
@@ -227,28 +228,99 @@ def test_a_whole_page_when_asked_for_or_when_it_is_one_block(rows: dict[str, Row
 
 def test_pages_that_cannot_be_cut(rows: dict[str, Rows]) -> None:
     page = read_image(rows["plan"][0]["screenshot"]["bytes"], "page")
-    with pytest.raises(DataError, match="pixels are decoded at most"):
-        web_page.cut(replace(page, size=(10_000, 10_000)), (0, 1000))
+    with pytest.raises(DataError, match="at most 134,217,728 pixels are decoded"):
+        web_page.cut(replace(page, size=(20_000, 10_000)), (0, 0, 1280, 1000))
     buffer = io.BytesIO()
     Pillow.effect_noise((320, 2300), 90).convert("CMYK").save(buffer, "JPEG")
     data = buffer.getvalue()
-    assert web_page.cut(read_image(data, "page"), (800, 1800)).suffix == ".png"  # PNG has no CMYK
+    assert web_page.cut(read_image(data, "page"), (0, 800, 320, 1800)).suffix == ".png"  # PNG has no CMYK
     cut = {"bytes": data[: len(data) // 2], "path": None}  # its header is whole, its pixels are not
     assert reasons(one(rows["plan"][0], screenshot=cut)) == ["corrupt image"]
+
+
+def page_of(width: int, height: int) -> dict[str, bytes]:
+    buffer = io.BytesIO()
+    Pillow.new("1", (width, height)).save(buffer, "PNG", compress_level=1)
+    return {"bytes": buffer.getvalue()}
+
+
+def test_a_page_of_100_megapixels_is_cut(rows: dict[str, Rows]) -> None:
+    target = [fixture.candidate("100,78500,40,20")]
+    converted = one(rows["plan"][0], screenshot=page_of(1280, 79_000), pos_candidates=target)
+    (step,) = converted.episode.steps
+    assert (step.size, step.labels["page_top"]) == ((1280, 1000), 77_600)
+    beyond = one(rows["plan"][0], screenshot=page_of(1280, 110_000), pos_candidates=target)
+    assert reasons(beyond) == ["corrupt image"]
+    assert "at most 134,217,728 pixels" in beyond.notes[0].detail
+
+
+@pytest.mark.parametrize(("x", "left"), [(50, 0), (1100, 0), (1275, 1080), (2500, 1320), (2590, 1320)])
+def test_a_page_wider_than_the_block_is_cut_to_both_sides(rows: dict[str, Rows], x: int, left: int) -> None:
+    target = [fixture.candidate(f"{x},1500,10,20")]
+    converted = one(rows["plan"][0], screenshot=page_of(2600, 2300), pos_candidates=target)
+    (step,) = converted.episode.steps
+    (image,) = converted.images.values()
+    assert image.size == step.size == (1280, 1000)
+    assert step.labels == {"page_top": 800, "page_height": 2300, "page_left": left, "page_width": 2600}
+    assert step.box == pytest.approx(((x - left) / 1280, 0.7, (x - left + 10) / 1280, 0.72))
+    full = one(rows["plan"][0], ConvertSettings(page="full"), screenshot=page_of(2600, 2300), pos_candidates=target)
+    assert full.episode.steps[0].size == (2600, 2300)
 
 
 # ---- words -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_page_in_words(rows: dict[str, Rows]) -> None:
-    title, names = web_page.page_words(fixture.html(), "136")
-    assert title == "The Shop & more"
-    assert names == ["Welcome", "Item 5", "Item 6", "Item 7", "Item 8", "Plans", "after it"]
-    assert web_page.page_words(fixture.html(), "")[1][:3] == ["Welcome", "Welcome", "Item 0"]
-    assert web_page.page_words("<" * 10_000 + "x", "1") == ("", ["x"])
+    words = web_words.page_words(fixture.html(), "136", {}, None)
+    assert (words.title, words.own) == ("The Shop & more", ["Plans"])
+    assert words.names() == ["Welcome", "Item 5", "Item 6", "Item 7", "Item 8", "Plans", "after it"]
+    assert web_words.page_words(fixture.html(), "", {}, None).names()[:3] == ["Welcome", "Welcome", "Item 0"]
+    odd = web_words.page_words("</p><" + "<" * 10_000 + "x", "1", {}, None)
+    assert (odd.title, odd.names()) == ("", ["x"])
     without = one(rows["plan"][0], cleaned_html=None).episode.steps[0]
     assert without.abstraction == "shop"
     assert one(rows["plan"][0], ConvertSettings(abstractions="none")).episode.steps[0].abstraction == ""
+
+
+def test_a_block_is_described_by_what_it_shows(rows: dict[str, Rows]) -> None:
+    html = (
+        "<html><title>Shop</title><h1 backend_node_id='x' backend_node_id=\"1\"><text>Top</text></h1>"
+        '<ul><li backend_node_id="2"><text> \ue92aNearby\uf08e </text></li>'
+        '<li backend_node_id="3"><br/>Foot</li><li backend_node_id="4">unplaced</li></ul>'
+        '<h2 backend_node_id="5"><text backend_node_id="6">Offers</text></h2><a backend_node_id="136">Buy</a></html>'
+    )
+    boxes = {"1": "0,10,300,40", "2": "0,1400,100,20", "3": "0,2250,100,20", "5": "0,900,100,30", "6": "0,900,80,20"}
+    others = [fixture.candidate(rect, original=False, node=node) for node, rect in boxes.items()]
+    row = {**rows["places"][0], "cleaned_html": html, "neg_candidates": others}
+    assert one(row).episode.steps[0].abstraction == "Shop: 'Offers', 'Nearby', 'Buy'"
+    row["neg_candidates"] = [json.loads(text) for text in others]  # a release that has them decoded
+    assert one(row).episode.steps[0].abstraction == "Shop: 'Offers', 'Nearby', 'Buy'"
+    row["neg_candidates"] = None
+    assert one(row).episode.steps[0].abstraction == "Shop: 'Buy'"
+    whole = one(row, ConvertSettings(page="full")).episode.steps[0].abstraction
+    assert whole == "Shop: 'Top', 'Offers', 'Nearby', 'Foot', 'unplaced', 'Buy'"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "html", "words"),
+    [
+        ({"aria_label": "Close", "value": "x"}, "", "click the 'Close' icon"),
+        ({"aria_label": " \ue900 ", "placeholder": "City"}, "", "click the 'City' icon"),
+        ({}, '<a backend_node_id="136"><b>Buy</b> now</a>', "click the 'Buy now' icon"),
+        (
+            {},
+            f'<a backend_node_id="136">{"word " * 30}</a>',
+            "click the icon at the point 38% from the left, 71% from the top",
+        ),
+    ],
+)
+def test_a_target_without_a_name_is_named_otherwise(
+    rows: dict[str, Rows], attributes: dict[str, str], html: str, words: str
+) -> None:
+    target = json.loads(fixture.candidate("100,1500,40,20"))
+    target["attributes"] = json.dumps(json.loads(target["attributes"]) | attributes)
+    row = {**rows["places"][0], "target_action_reprs": "[svg]  \ue92a -> CLICK", "cleaned_html": html}
+    assert one(row, pos_candidates=[json.dumps(target)]).episode.steps[0].instruction == words
 
 
 @pytest.mark.parametrize(
@@ -259,18 +331,18 @@ def test_a_page_in_words(rows: dict[str, Rows]) -> None:
         ("[span]  a -> b -> CLICK", "the 'a -> b' text", ""),
         ("[svg]   -> HOVER", "the icon", ""),
         ("[odd]   -> CLICK", "the section", ""),
-        ("[link]  " + "long " * 30 + "-> CLICK", f"the '{'long ' * 15}lo...' link", ""),
+        ("[link]  " + "long " * 30 + "-> CLICK", f"the '{'long ' * 14}long...' link", ""),
     ],
 )
 def test_actions_as_the_corpus_tells_them(text: str, target: str, value: str) -> None:
-    told = web_page.parse_told(text)
-    assert told is not None
-    assert (told.target(80), told.value) == (target, value)
+    described = web_words.parse_action_words(text)
+    assert described is not None
+    assert (described.target(), described.value) == (target, value)
 
 
 @pytest.mark.parametrize("text", ["", "Plans -> CLICK", "[link] Plans", "[link] x -> FLY", "[" + " " * 3000 + "->"])
 def test_what_is_not_told_so(text: str, rows: dict[str, Rows]) -> None:
-    assert web_page.parse_told(text) is None
+    assert web_words.parse_action_words(text) is None
     told = one(rows["plan"][0], target_action_reprs=text, action_reprs=[text]).episode.steps[0].instruction
     assert told == "click the point 19% from the left, 4% from the top"
 
@@ -284,16 +356,28 @@ def test_a_missing_row_is_counted_and_told_before_the_next(rows: dict[str, Rows]
         "click the 'First' link",
         "click the 'Third' link",
     ]
-    assert reasons(converted) == ["row missing", "row missing", "its end was not kept"]
+    assert reasons(converted) == ["row missing", "row missing", "end missing"]
     assert converted.notes[0].where == "shard task x: action 1"
     last = converted.episode.steps[-1]
     assert last.labels["unseen_before"] == "click the 'Second' link"
-    assert last.status == "done"
+    assert [step.status for step in converted.episode.steps] == ["not done", "not done"]
+    assert converted.episode.labels["end_missing"] is True
+
+
+@pytest.mark.parametrize(
+    ("kept", "statuses"), [((0, 1, 2), ["not done"] * 3), ((1, 3), ["not done", "done"]), ((3,), ["done"])]
+)
+def test_only_the_last_action_of_a_task_is_done(rows: dict[str, Rows], kept: tuple[int, ...], statuses: Rows) -> None:
+    converted = made([rows["missing"][number] for number in kept])
+    assert [step.status for step in converted.episode.steps] == statuses
+    assert ("end_missing" in converted.episode.labels) == (3 not in kept)
+    spoilt = {**rows["missing"][3], "screenshot": None}
+    assert made([rows["missing"][0], spoilt]).episode.steps[-1].status == "not done"
 
 
 def test_rows_met_again_and_rows_without_a_number(rows: dict[str, Rows]) -> None:
     row = rows["repeated"][0]
-    assert reasons(made([row, row])) == ["action met again"]
+    assert reasons(made([row, row])) == ["repeated action"]
     with pytest.raises(UnusableRecord, match="no readable row"):
         made([{**row, "target_action_index": text} for text in ("one", "-1", None, "9" * 5000)])
     with pytest.raises(UnusableRecord, match="no usable confirmed_task"):
@@ -314,7 +398,7 @@ def test_a_whole_conversion(raw: Path, tmp_path: Path) -> None:
         "unreadable JSON": 3,
     }
     assert counts["dropped"] == {
-        "action met again": 1,
+        "repeated action": 1,
         "no screenshot": 2,
         "no target box": 1,
         "row missing": 3,
@@ -329,7 +413,7 @@ def test_a_whole_conversion(raw: Path, tmp_path: Path) -> None:
         "website": "shop",
         "domain": "Shopping",
         "subdomain": "General",
-        "abstraction": "rules-1",
+        "abstraction": "rules-2",
     }
     for step in (step for episode in episodes.values() for step in episode.steps):
         assert step.box is None or step.action.point is None or inside(step.action.point, step.box)
@@ -358,13 +442,13 @@ def test_one_split_reads_no_other_file(raw: Path, tmp_path: Path) -> None:
     assert [file["file"] for file in said["files"]] == ["data/test_task-00000-of-00001-0c.parquet"]
     assert said["episodes"] == 1
     with pytest.raises(DataError, match="no split 'test' there; it has test_domain"):
-        Mind2Web(raw, ConvertSettings(split="test")).parts()
+        Mind2Web(raw, ConvertSettings(split="test")).shards()
 
 
 def test_files_without_their_folder_and_no_files(raw: Path, tmp_path: Path) -> None:
-    assert len(Mind2Web(raw / "data", ConvertSettings()).parts()) == 6
+    assert len(Mind2Web(raw / "data", ConvertSettings()).shards()) == 6
     with pytest.raises(DataError, match=r"no train\|test_task\|.*parquet there"):
-        Mind2Web(tmp_path, ConvertSettings()).parts()
+        Mind2Web(tmp_path, ConvertSettings()).shards()
 
 
 def test_the_same_output_whatever_the_workers_and_batches(raw: Path, tmp_path: Path) -> None:

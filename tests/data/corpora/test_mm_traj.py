@@ -14,7 +14,7 @@ from corpora.mm_traj import CUPS, IN_RECORD, IN_TEXT, NO_CODE, SHELF, Row, code,
 from tracer1.actions import action_to_json
 from tracer1.data.conversion.calls import UnparsableCode
 from tracer1.data.conversion.convert import convert
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Record, UnusableRecord
+from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, Note, RawRecord, UnusableRecord
 from tracer1.data.corpora.mm_traj.corpus import MMTraj
 from tracer1.data.corpora.mm_traj.turns import TOOLS, instruction, read_call, read_code, read_task, read_thought
 from tracer1.data.inspection.inspect import inspect_path
@@ -29,19 +29,19 @@ from tracer1.types import Episode, Plan
 KEEP = ConvertSettings()
 
 
-def one(tmp_path: Path, record: Row, settings: ConvertSettings = KEEP) -> Converted:
+def one(tmp_path: Path, record: Row, settings: ConvertSettings = KEEP) -> ConvertedEpisode:
     (tmp_path / "a.json").write_text(json.dumps([record]))
     corpus = MMTraj(tmp_path, settings)
-    (found,) = corpus.read(corpus.parts()[0])
-    assert isinstance(found, Record)
+    (found,) = corpus.read(corpus.shards()[0])
+    assert isinstance(found, RawRecord)
     return corpus.convert(found)
 
 
-def steps(found: Converted) -> list[dict[str, Any]]:
+def steps(found: ConvertedEpisode) -> list[dict[str, Any]]:
     return [action_to_json(step.action) for step in found.episode.steps]
 
 
-def told(found: Converted) -> list[tuple[str, str]]:
+def told(found: ConvertedEpisode) -> list[tuple[str, str]]:
     return [(note.kind, note.reason) for note in found.notes]
 
 
@@ -386,7 +386,7 @@ def test_everything_left_out_is_counted(converted: tuple[Path, dict[str, Any]]) 
     assert notes == {
         "changed": {
             "code that is no Python is kept as python": 1,
-            "episode id met again": 1,
+            "repeated episode id": 1,
             "file not at hand": 1,
             "picture not at hand": 1,
         },

@@ -77,7 +77,7 @@ def test_a_folder_of_something_else_is_not_taken_for_a_corpus(tmp_path: Path) ->
     (tmp_path / "notes.txt").write_text("x")
     assert sniff(tmp_path) is None
     assert sniff(tmp_path / "notes.txt") is None
-    with pytest.raises(UsageError, match="no corpus 'atari'; there are agentnet, "):
+    with pytest.raises(UsageError, match="no corpus 'atari'; use one of agentnet, "):
         convert("atari", tmp_path, tmp_path / "out")
 
 

@@ -11,8 +11,10 @@ import pytest
 from live_browser import Live
 from PIL import Image
 
-from tracer1.envs.miniwob.browser import Browser, MiniWobEnv, find_browser, task_names
-from tracer1.envs.miniwob.experts import demonstrate, expert_for
+from tracer1.envs.experts import demonstrate
+from tracer1.envs.miniwob.browser import Browser, MiniWobEnv, find_browser
+from tracer1.envs.miniwob.experts import expert_for
+from tracer1.envs.miniwob.tasks import task_names
 from tracer1.errors import ActionError, EnvironmentFailure, SetupError, UsageError
 from tracer1.executors.dom import DomExecutor
 from tracer1.executors.instruction import parse_instruction
@@ -196,8 +198,8 @@ def test_a_crashed_page_is_replaced(live: Live) -> None:
     async def play() -> None:
         env = await live.browser.new_page()
         first = await env.reset("enter-text", 0)
-        assert env._session is not None
-        crash = asyncio.ensure_future(env._session.send("Page.crash"))
+        assert env._page is not None
+        crash = asyncio.ensure_future(env._page._session.send("Page.crash"))
         with pytest.raises(EnvironmentFailure, match="reset replaces the page"):
             await env.step(Action("click", point=Point(0.5, 0.5)))
         crash.cancel()
@@ -214,7 +216,7 @@ def test_a_page_that_hangs_runs_into_the_time_limit(live: Live) -> None:
         env = await live.browser.new_page()
         first = await env.reset("enter-text", 0)
         assert env._page is not None
-        await env._page.evaluate(
+        await env._page.page.evaluate(
             "() => void setTimeout(() => { for (const end = Date.now() + 4000; Date.now() < end; ); }, 0)"
         )
         live.browser.timeout, usual = 0.5, live.browser.timeout
@@ -268,7 +270,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(SetupError, match=r"port \d+ of 127.0.0.1 is not to be had"):
+        with pytest.raises(SetupError, match=r"port \d+ of 127.0.0.1 is not free"):
             asyncio.run(start(taken.getsockname()[1]))
 
 

@@ -7,7 +7,8 @@ import re
 import pytest
 from live_browser import Live
 
-from tracer1.envs.miniwob.experts import EXPERTS, Demonstration, demonstrate, expert_for
+from tracer1.envs.experts import Demonstration, demonstrate
+from tracer1.envs.miniwob.experts import EXPERTS, expert_for
 from tracer1.errors import UsageError
 from tracer1.executors.instruction import parse_instruction, render_instruction
 
@@ -37,18 +38,18 @@ def test_solves_its_task(live: Live, task: str) -> None:
         assert not any(text and len(text) > 2 and text in step.abstraction for text in strings)
 
 
-def test_the_popup_is_told_and_cancelled(live: Live) -> None:
+def test_the_popup_is_described_and_cancelled(live: Live) -> None:
     steps = [(s.abstraction, s.instruction) for s in play(live, "login-user-popup", 1).steps]
     assert steps[1] == ("login form, popup", "click the 'Cancel' button")
     assert steps[2] == steps[0]
 
 
-def test_an_oracle_that_is_stuck_says_so(live: Live) -> None:
+def test_an_expert_that_is_stuck_says_so(live: Live) -> None:
     shown = play(live, "click-button-sequence", 43)  # one button lies under the other
     assert shown.reward == 0.0
     assert "no 'ONE' button" in shown.reason
 
 
-def test_a_task_without_an_oracle() -> None:
+def test_a_task_without_an_expert() -> None:
     with pytest.raises(UsageError, match="no expert for task 'chase-circle'"):
         expert_for("chase-circle")

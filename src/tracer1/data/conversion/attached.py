@@ -1,4 +1,4 @@
-"""Pictures and other files that records name, beside the raw file or in a zip there."""
+"""Screenshots and other files that records name, beside the raw file or in a zip there."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from tracer1.data.images import Image, read_image
 from tracer1.data.readers.image_sources import ImageSource, open_images
-from tracer1.plan.prompt import IMAGE_SUFFIXES
+from tracer1.formats import is_image_name
 
-PREFIXES = ("data/open_llava_next/", "data/tongagent/", "data/")  # of the same file, here or there in a record
+PREFIXES = ("data/open_llava_next/", "data/tongagent/", "data/")  # one file may have several of them in one record
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}\Z")
 
 
-class Attached(Mapping[str, Image]):
-    """Files by their names as recorded. Looking one up reads it; DataError when it is damaged or not in the folder.
+class AttachedFiles(Mapping[str, Image]):
+    """Files by their recorded names. A lookup reads the file, and raises DataError if it is damaged.
 
-    A name is looked for as it stands and without what it begins with; a file that only ends alike is another one.
+    A name is tried with and without its prefix. A file whose path merely ends alike is another file.
     """
 
     def __init__(self, raw: Path) -> None:
@@ -29,7 +29,7 @@ class Attached(Mapping[str, Image]):
         return [open_images(place) for place in (self.raw, *sorted(self.raw.glob("*.zip")))]
 
     def _find(self, name: str) -> tuple[ImageSource, str] | None:
-        short = inner(name)
+        short = without_prefix(name)
         for source in self._sources:
             found = source.find(name)
             if found is not None and f"/{found}".endswith(f"/{short}"):
@@ -45,23 +45,18 @@ class Attached(Mapping[str, Image]):
             raise KeyError(name)
         source, path = found
         data = source.read(path)
-        if is_picture(name):
+        if is_image_name(name):
             return read_image(data, name, source.path(path))
         suffix = _SUFFIX.search(name.lower())
         return Image(data, (0, 0), suffix[0] if suffix else "", source.path(path))
 
     def __iter__(self) -> Iterator[str]:
-        raise TypeError("files are looked up by name; there is no list of them")
+        raise TypeError("files are looked up by name and cannot be listed")
 
     def __len__(self) -> int:
-        raise TypeError("files are looked up by name; they are not counted")
+        raise TypeError("files are looked up by name and cannot be counted")
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file is one by its name."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def inner(name: str) -> str:
-    """A file's name without what it begins with."""
+def without_prefix(name: str) -> str:
+    """A file's name without its prefix."""
     return next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)

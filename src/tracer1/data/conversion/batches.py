@@ -1,11 +1,11 @@
-"""A conversion on its way: finished batches of episodes on disk, so that a killed one goes on to the same bytes.
+"""The batches of a conversion in progress: episodes on disk, so that a killed conversion can be resumed.
 
-    OUT/.convert/settings.json            what is being converted, and how
-    OUT/.convert/<part>/000000.jsonl      a batch: its tally, then two lines for each episode
-    OUT/.convert/<part>/done              the part has no more; how many episodes it has
+    OUT/.convert/settings.json            the corpus, the raw files and the settings
+    OUT/.convert/<shard>/000000.jsonl     a batch: its statistics, then two lines for each episode
+    OUT/.convert/<shard>/done             the shard is complete; its number of episodes
 
-Batches are cut by the raw records alone, so they are the same whatever the number of workers. Each is written whole or
-not at all; the merge reads them in the corpus' order.
+The raw records alone decide where a batch ends, so any number of workers makes the same batches. Each is written whole
+or not at all. The merge reads them in the corpus' order.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from tracer1.data.conversion.corpus import Note, Part
+from tracer1.data.conversion.corpus import Note, Shard
 from tracer1.data.conversion.statistics import Statistics, episode_statistics
 from tracer1.data.store import EPISODES, episode_to_json
 from tracer1.errors import DataError, UsageError
@@ -29,77 +29,77 @@ from tracer1.files import atomic, write_atomic
 from tracer1.types import Episode
 
 WORK = ".convert"
-RECORDS = 64  # in a batch
-BUFFER = 1 << 20  # bytes; episodes without pictures are long lines
+RECORDS = 64  # of a batch
+BUFFER = 1 << 20  # bytes; an episode without pictures is a long line
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """An episode in a batch, with what the merge asks of it."""
+class BatchedEpisode:
+    """An episode in a batch, with what the merge needs to know of it."""
 
     episode_id: str
     content: str  # SHA-256 of everything but the id
-    tally: Statistics
+    statistics: Statistics
     line: bytes
 
 
-class Batches:
-    """The work folder of one conversion."""
+class BatchFolder:
+    """The folder of batches of one conversion."""
 
     def __init__(self, out: Path) -> None:
         self.folder = out / WORK
 
     def open(self, task: dict[str, Any]) -> None:
-        """Begin, or go on where ``task`` is what was begun; UsageError when it is not."""
+        """Start the conversion ``task``, or resume it. Raises UsageError if another one was started here."""
         for folder in (self.folder.parent, self.folder.parent / "images", self.folder.parent / "elements"):
-            for left in folder.glob(".*.part"):  # by a writer that was killed
-                left.unlink(missing_ok=True)
+            for leftover in folder.glob(".*.part"):  # of a writer that was killed
+                leftover.unlink(missing_ok=True)
         data = json.dumps(task, sort_keys=True, indent=1).encode()
         path = self.folder / "settings.json"
         if not path.exists():
             write_atomic(path, data)
-        elif (begun := path.read_bytes()) != data:
-            old = json.loads(begun)
+        elif (started := path.read_bytes()) != data:
+            old = json.loads(started)
             other = sorted(key for key in {*old, *task} if old.get(key) != task.get(key))
             raise UsageError(
-                f"{self.folder}: a conversion was begun there with other {', '.join(other)}; "
+                f"{self.folder}: a conversion was started there with other {', '.join(other)}; "
                 "choose another --out, or delete that folder"
             )
 
-    def _path(self, part: Part, number: int) -> Path:
-        return self.folder / part.name / f"{number:06d}.jsonl"
+    def _path(self, shard: Shard, number: int) -> Path:
+        return self.folder / shard.name / f"{number:06d}.jsonl"
 
-    def has(self, part: Part, number: int) -> bool:
-        return self._path(part, number).exists()
+    def has(self, shard: Shard, number: int) -> bool:
+        return self._path(shard, number).exists()
 
-    def done(self, part: Part) -> int | None:
-        """The episodes of a part that has no more batches to come, else None."""
-        path = self.folder / part.name / "done"
+    def done(self, shard: Shard) -> int | None:
+        """The number of episodes of a complete shard; None if it is not complete."""
+        path = self.folder / shard.name / "done"
         return int(path.read_bytes()) if path.exists() else None
 
-    def finish(self, part: Part, episodes: int) -> None:
-        write_atomic(self.folder / part.name / "done", str(episodes).encode())
+    def finish(self, shard: Shard, episodes: int) -> None:
+        write_atomic(self.folder / shard.name / "done", str(episodes).encode())
 
-    def write(self, part: Part, number: int, tally: Statistics, episodes: Sequence[tuple[bytes, bytes]]) -> None:
-        """Keep a batch of what ``episode_lines`` made."""
-        with atomic(self._path(part, number)) as handle:
-            for line in (_json(tally.to_json()), *chain.from_iterable(episodes)):
+    def write(self, shard: Shard, number: int, statistics: Statistics, episodes: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write a batch of lines from ``episode_lines``."""
+        with atomic(self._path(shard, number)) as handle:
+            for line in (_json(statistics.to_json()), *chain.from_iterable(episodes)):
                 handle.write(line)
                 handle.write(b"\n")
 
-    def read(self, part: Part) -> Iterator[tuple[Statistics, Iterator[Kept]]]:
-        """The batches of a finished part, in order."""
-        for path in sorted((self.folder / part.name).glob("*.jsonl")):
+    def read(self, shard: Shard) -> Iterator[tuple[Statistics, Iterator[BatchedEpisode]]]:
+        """The batches of a complete shard, in order."""
+        for path in sorted((self.folder / shard.name).glob("*.jsonl")):
             with path.open("rb", buffering=BUFFER) as handle:
-                yield Statistics.from_json(json.loads(next(handle))), _kept(handle)
+                yield Statistics.from_json(json.loads(next(handle))), _episodes(handle)
 
     def count(self) -> int:
-        """Finished batches of all parts."""
+        """The number of batches written."""
         return sum(1 for _ in self.folder.glob("*/*.jsonl"))
 
-    def episodes(self, part: Part, number: int) -> int:
-        """Episodes in a finished batch."""
-        with self._path(part, number).open("rb", buffering=BUFFER) as handle:
+    def episodes(self, shard: Shard, number: int) -> int:
+        """The number of episodes in a batch."""
+        with self._path(shard, number).open("rb", buffering=BUFFER) as handle:
             return sum(1 for _ in handle) // 2
 
     def close(self) -> None:
@@ -107,39 +107,41 @@ class Batches:
 
 
 def episode_lines(episode: Episode) -> tuple[bytes, bytes]:
-    """What the merge asks of an episode, and the episode; DataError when no UTF-8 file can hold it."""
+    """What the merge needs to know of an episode, and the episode. Raises DataError if it is not valid UTF-8."""
     line = _json(episode_to_json(episode))
     head = _json({"episode_id": episode.episode_id})[:-1]  # without the bracket
     content = hashlib.sha256(memoryview(line)[len(head) :]).hexdigest()
     return _json([episode.episode_id, content, episode_statistics(episode).to_json()]), line
 
 
-def _kept(lines: Iterator[bytes]) -> Iterator[Kept]:
-    for about in lines:
-        episode_id, content, tally = json.loads(about)
-        yield Kept(episode_id, content, Statistics.from_json(tally), next(lines))
+def _episodes(lines: Iterator[bytes]) -> Iterator[BatchedEpisode]:
+    for head in lines:
+        episode_id, content, statistics = json.loads(head)
+        yield BatchedEpisode(episode_id, content, Statistics.from_json(statistics), next(lines))
 
 
-def merge(batches: Batches, parts: Sequence[Part], out: Path, keep_duplicates: bool, limit: int | None) -> Statistics:
-    """Write ``episodes.jsonl`` of all parts in order; returns what it holds and what was noted on the way.
+def merge(
+    batches: BatchFolder, shards: Sequence[Shard], out: Path, keep_duplicates: bool, limit: int | None
+) -> Statistics:
+    """Write ``episodes.jsonl`` from all shards in order. Returns its statistics and all notes.
 
-    An episode of the same content as an earlier one is left out unless ``keep_duplicates``; one of the same id and
-    other content goes by ``<id>~2``. Memory grows by some 200 bytes an episode, to compare ids and contents.
+    An episode with the content of an earlier one is dropped unless ``keep_duplicates``; one with the id of an earlier
+    one and other content becomes ``<id>~2``. Memory grows by some 200 bytes per episode for ids and content hashes.
     """
     total = Statistics()
-    seen: dict[str, int] = {}  # how often an id came
+    seen: dict[str, int] = {}  # by id
     contents: set[bytes] = set()
     written = 0
     with atomic(out / EPISODES) as handle:
-        for part in parts:
-            for tally, episodes in batches.read(part):
+        for shard in shards:
+            for statistics, episodes in batches.read(shard):
                 if limit is not None and written >= limit:
                     return total
-                total.merge(tally)
-                for kept in episodes:
+                total.merge(statistics)
+                for episode in episodes:
                     if limit is not None and written >= limit:
                         break
-                    content, line, name = bytes.fromhex(kept.content), kept.line, kept.episode_id
+                    content, line, name = bytes.fromhex(episode.content), episode.line, episode.episode_id
                     if content in contents:
                         total.add("duplicates", "of the same content")
                         if not keep_duplicates:
@@ -148,16 +150,16 @@ def merge(batches: Batches, parts: Sequence[Part], out: Path, keep_duplicates: b
                     contents.add(content)
                     seen[name] = seen.get(name, 0) + 1
                     if seen[name] > 1:
-                        total.note(Note("changed", "episode id met again", name, f"now {name}~{seen[name]}"))
+                        total.note(Note("changed", "repeated episode id", name, f"now {name}~{seen[name]}"))
                         line = _json({**json.loads(line), "episode_id": f"{name}~{seen[name]}"}) + b"\n"
-                    total.merge(kept.tally)
+                    total.merge(episode.statistics)
                     handle.write(line)
                     written += 1
     return total
 
 
 def _json(value: Any) -> bytes:
-    """A line but its end. Faster than the standard library, which is asked where a number may be none."""
+    """A line without its line end. The standard library, which is slower, then looks for NaN and Infinity."""
     try:
         line = to_json(value)
         if b"NaN" in line or b"Infinity" in line:

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST = 100_000  # characters of code; what agents write has some thousand
+LONGEST = 100_000  # characters of code; agents write a few thousand
 DEPTH = 8  # of nested lists and objects in an argument
-LARGEST = 2**63  # integers that every reader of JSON can hold
+LARGEST = 2**63  # readers of JSON hold smaller integers
 
 
 class UnparsableCode(ValueError):
-    """What does not parse. ``damaged``: nested or long beyond all that an agent writes."""
+    """Code that does not parse. ``damaged``: it is longer or nested deeper than any agent would write."""
 
     def __init__(self, detail: str, damaged: bool = False) -> None:
         super().__init__(detail)
@@ -24,7 +24,7 @@ class UnparsableCode(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A call's arguments by name. ``whole``: each is a literal that JSON can hold, and a parameter of the function."""
+    """The arguments of a call by name. ``whole``: all are parameters of the function and literals that fit JSON."""
 
     values: Mapping[str, Any]
     whole: bool
@@ -36,7 +36,7 @@ def parse_code(text: str) -> list[ast.stmt]:
         raise UnparsableCode(f"{len(text)} characters", damaged=True)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is odd but code: "\d", 1if
+            warnings.simplefilter("ignore")  # about odd code that parses, such as "\d" and 1if
             return ast.parse(text).body
     except (RecursionError, MemoryError) as error:
         raise UnparsableCode("nested too deep", damaged=True) from error
@@ -46,7 +46,7 @@ def parse_code(text: str) -> list[ast.stmt]:
 
 
 def bind(call: ast.Call, parameters: Sequence[str]) -> Bound:
-    """The literal arguments of ``call`` by the names of ``parameters``, in whose order positional ones stand."""
+    """The literal arguments of ``call`` by name. ``parameters``: names in the order of positional arguments."""
     named = dict(zip(parameters, call.args, strict=False))
     whole = len(call.args) <= len(parameters)
     for keyword in call.keywords:
@@ -64,7 +64,7 @@ def bind(call: ast.Call, parameters: Sequence[str]) -> Bound:
 
 
 def literal(node: ast.expr) -> Any:
-    """The value of a literal, tuples as lists. Raises ValueError for all that JSON does not hold as it stands."""
+    """The value of a literal, tuples as lists. Raises ValueError for anything that JSON cannot hold exactly."""
     if isinstance(node, ast.Constant):  # nearly all of them
         return _plain(node.value)
     try:
@@ -77,7 +77,7 @@ def _plain(value: Any, depth: int = DEPTH) -> Any:
     match value:
         case None | bool():
             return value
-        case str() if value.isascii() or value.encode():  # encode raises for half a character
+        case str() if value.isascii() or value.encode():  # encode raises for a lone surrogate
             return value
         case "":
             return value
@@ -89,4 +89,4 @@ def _plain(value: Any, depth: int = DEPTH) -> Any:
             return [_plain(item, depth - 1) for item in value]
         case dict() if depth and all(isinstance(key, str) for key in value):
             return {_plain(key): _plain(item, depth - 1) for key, item in value.items()}
-    raise ValueError(f"no JSON: {type(value).__name__}")
+    raise ValueError(f"not a JSON value: {type(value).__name__}")

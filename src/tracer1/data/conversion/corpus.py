@@ -1,8 +1,8 @@
-"""What every corpus is to the converter: parts that workers read, raw records, and the Episodes made of them.
+"""The contract of a corpus: shards that workers read, raw records, and the Episode made of each.
 
-A corpus is one file: a reader of the published container (``parts``, ``read``) and a function from one raw record to
-one Episode (``convert``), which writes nothing. Nothing is left out in silence: what is dropped, changed or damaged
-becomes a Note, and the notes are counted.
+A corpus is a class with a reader of the published files (``shards``, ``read``) and a function from one raw record to
+one Episode (``convert``), which writes nothing. Nothing is lost silently: whatever is damaged, dropped or changed
+becomes a Note, and notes are counted.
 """
 
 from __future__ import annotations
@@ -22,62 +22,64 @@ Kind: TypeAlias = Literal["damaged", "dropped", "changed", "filtered"]
 
 @dataclass(frozen=True, slots=True)
 class ConvertSettings:
-    """What is asked of a conversion. A change of any of them makes another output."""
+    """The settings of a conversion. Changing any of them makes another output."""
 
-    split: str | None = None  # only this one, as the corpus names it
-    limit: int | None = None  # episodes, the first ones
+    split: str | None = None  # convert only this split, by the corpus' own name
+    limit: int | None = None  # convert only the first episodes
     strict: bool = False  # stop at the first damaged record
-    terminal: bool = True  # add `finished` where the screen after the last action was recorded and no such step
-    extra_actions: Literal["keep", "drop"] = "keep"  # actions that UI-TARS has no name for
-    duplicates: Literal["drop", "keep"] = "drop"  # episodes of the same content
-    errata: bool = True  # leave out the rows known to be bad
-    abstractions: str = "rules"  # of screens, where the corpus has none: rules, none, or MODEL@URL
+    terminal: bool = True  # add `finished` where the final screen was recorded but the final action was not
+    extra_actions: Literal["keep", "drop"] = "keep"  # actions outside the UI-TARS action space
+    duplicates: Literal["drop", "keep"] = "drop"  # episodes with the same content
+    errata: bool = True  # drop the episodes listed as bad
+    abstractions: str = "rules"  # descriptions of screens that the corpus does not describe: rules, none or MODEL@URL
     images: Literal["link", "copy"] = "link"  # hard links where the file system allows them
     elements: bool = False  # AndroidControl: keep each screen's accessibility nodes
-    completed: bool = False  # AgentNet: only tasks that were judged completed
+    completed: bool = False  # AgentNet: only tasks judged completed
     min_alignment: int = 0  # AgentNet: 0 to 10
     min_efficiency: int = 0  # AgentNet: 0 to 10
     incorrect: Literal["keep", "drop"] = "keep"  # AgentNet: steps judged incorrect
     redundant: Literal["keep", "drop"] = "keep"  # AgentNet: steps judged redundant
-    page: Literal["blocks", "full"] = "blocks"  # Mind2Web: what is shown of a page
+    page: Literal["blocks", "full"] = "blocks"  # Mind2Web: the block around the target, or the whole page
     split_by: Literal["random", "task", "device", "app"] = "random"  # GUI-Odyssey: which of its four splits
-    verified: bool = True  # MM-Traj: only trajectories that were judged correct
-    unseen: Literal["keep", "drop"] = "keep"  # MM-Traj: tasks whose pictures are not at hand
+    failed: Literal["keep", "drop"] = "drop"  # AgentTrek: actions that ended in an error
+    max_tree: int = 12_000  # AgentTrek: characters of an accessibility tree; 0 for no limit
+    verified: bool = True  # MM-Traj: only trajectories judged correct
+    unseen: Literal["keep", "drop"] = "keep"  # MM-Traj: tasks whose pictures are missing
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A share of a corpus that one worker reads from its beginning to its end. ``file`` may be a folder of files.
-    ``start`` and ``stop`` are the reader's own cursor (bytes, rows, files), ``stop`` None for the end."""
+class Shard:
+    """The share of a corpus that one worker reads from beginning to end. ``file`` may be a folder of files.
+    ``start`` and ``stop`` are in the reader's own unit (bytes, rows, files); ``stop`` is None for the end."""
 
-    name: str  # unique among the parts: letters, digits, dots, dashes, underscores
+    name: str  # unique among the shards: letters, digits, dots, dashes, underscores
     file: Path
     start: int = 0
     stop: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One raw trajectory. Looking up an image may read it, and raises DataError when it is missing or damaged."""
+class RawRecord:
+    """One raw trajectory. Looking up an image may read a file, and raises DataError if it is missing or damaged."""
 
     where: str  # file and row
     data: Any
-    images: Mapping[str, Image] = field(default_factory=dict)  # by the name that the record has for it
+    images: Mapping[str, Image] = field(default_factory=dict)  # by the name that the record uses
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that did not come through as it stood, to be counted under ``reason``."""
+    """One thing that was damaged, dropped, changed or filtered; notes are counted by ``reason``."""
 
     kind: Kind
-    reason: str  # short and of few kinds: "no image", "coordinate off the screen"
+    reason: str  # short, one of few: "no image", "coordinate off the screen"
     where: str  # file, row and field
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
-    """An Episode whose screenshots, files and elements are still names in ``images`` and ``elements``."""
+class ConvertedEpisode:
+    """An Episode not yet stored: its screenshots, files and elements are names in ``images`` and ``elements``."""
 
     episode: Episode
     images: Mapping[str, Image] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Converted:
 
 
 class UnusableRecord(DataError):
-    """A record of which no Episode can be made; what was noted of it before is kept."""
+    """A record that gives no Episode. ``notes``: those made before, then the reason."""
 
     def __init__(self, note: Note, before: Sequence[Note] = ()) -> None:
         super().__init__(f"{note.where}: {note.reason}: {note.detail}")
@@ -94,7 +96,7 @@ class UnusableRecord(DataError):
 
 
 def read_field(record: Any, key: str, kind: type[T], where: str) -> T:
-    """``record[key]``, when it is there and of the type ``kind``; else UnusableRecord, which names it."""
+    """``record[key]`` if it exists and has the type ``kind``. Raises UnusableRecord, which names the field."""
     value = record.get(key) if isinstance(record, Mapping) else None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
         found = f"found {type(value).__name__}" if isinstance(record, Mapping) and key in record else "missing"
@@ -105,24 +107,24 @@ def read_field(record: Any, key: str, kind: type[T], where: str) -> T:
 
 
 class Corpus(Protocol):
-    """One published data set. Made anew in each worker, of the raw folder and the settings."""
+    """One published data set. Each worker builds its own from the raw folder and the settings."""
 
     name: ClassVar[str]
     licence: ClassVar[str]
     citation: ClassVar[str]
     url: ClassVar[str]
-    terminal: ClassVar[str]  # what is said in the output of its last steps
+    terminal: ClassVar[str]  # how its episodes end, for conversion.json
 
     def __init__(self, raw: Path, settings: ConvertSettings) -> None: ...
 
-    def parts(self) -> Sequence[Part]:
-        """The shares in the corpus' order; DataError, saying what was looked for, when the raw folder holds none."""
+    def shards(self) -> Sequence[Shard]:
+        """The shards in the corpus' order. Raises DataError, naming the expected files, if the folder has none."""
         ...
 
-    def read(self, part: Part) -> Iterator[Record | Note]:
-        """The raw records of a share in order; a Note stands for what is too damaged to be one."""
+    def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
+        """The raw records of a shard in order; a Note stands for a record too damaged to read."""
         ...
 
-    def convert(self, record: Record) -> Converted:
-        """The Episode of a record. Raises UnusableRecord when there is none."""
+    def convert(self, record: RawRecord) -> ConvertedEpisode:
+        """The Episode of a record. Raises UnusableRecord if there is none."""
         ...

@@ -1,4 +1,4 @@
-"""What a conversion counts: what ``conversion.json`` says of the episodes, mergeable in the corpus' order."""
+"""Conversion statistics: counts and notes for ``conversion.json``, which can be merged in the corpus' order."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tracer1.actions import ARGUMENTS
 from tracer1.data.conversion.corpus import Note
 from tracer1.types import Episode, Point
 
-FIRST = 5  # examples kept of each reason
-BINS = 10
+FIRST = 5  # examples of each reason
+BINS = 10  # of an axis of the screen
 
 
 @dataclass(slots=True)
 class Statistics:
-    """Counts by table, and each reason's notes as their number and the first of them."""
+    """Counts by table, and for each reason the number of its notes and the first of them."""
 
-    records: int = 0  # raw trajectories read, damaged ones included
+    records: int = 0  # raw trajectories, damaged ones included
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     notes: dict[str, dict[str, tuple[int, list[str]]]] = field(default_factory=dict)  # by kind and reason
 
@@ -28,11 +28,11 @@ class Statistics:
 
     def note(self, note: Note) -> None:
         example = f"{note.where}: {note.detail}" if note.detail else note.where
-        written = example.encode("utf-8", "backslashreplace").decode()  # it may tell of half a character
+        written = example.encode("utf-8", "backslashreplace").decode()  # it may quote a lone surrogate
         self._notes(note.kind, note.reason, 1, [written])
 
     def merge(self, other: Statistics) -> None:
-        """Add what comes after in the corpus' order."""
+        """Add the statistics of what follows in the corpus' order."""
         self.records += other.records
         for table, counter in other.counts.items():
             self.counts.setdefault(table, Counter()).update(counter)
@@ -46,7 +46,7 @@ class Statistics:
         reasons[reason] = (before + count, [*kept, *first][:FIRST])
 
     def to_json(self) -> dict[str, Any]:
-        """What ``from_json`` reads."""
+        """A JSON object for ``from_json``."""
         return {"records": self.records, "counts": self.counts, "notes": self.notes}
 
     @classmethod
@@ -60,24 +60,26 @@ class Statistics:
 
 
 def episode_statistics(episode: Episode) -> Statistics:
-    """What one episode adds to the counts."""
-    tally = Statistics()
-    tally.add("platform", episode.platform)
-    tally.add("split", episode.split)
-    tally.add("steps per episode", str(len(episode.steps)))
+    """The counts of one episode."""
+    counts = Statistics()
+    counts.add("platform", episode.platform)
+    counts.add("split", episode.split)
+    counts.add("steps per episode", str(len(episode.steps)))
     if "abstraction" in episode.labels:
-        tally.add("abstraction", str(episode.labels["abstraction"]))
+        counts.add("abstraction", str(episode.labels["abstraction"]))
     for step in episode.steps:
-        tally.add("action", step.action.action_type)
-        tally.add("target", "box" if step.box else _place(step.action))
+        if step.labels.get("error"):
+            counts.add("outcome", "error")
+        counts.add("action", step.action.action_type)
+        counts.add("target", "box" if step.box else _place(step.action))
         for name in ARGUMENTS:
             value = getattr(step.action, name)
             if isinstance(value, Point):
-                tally.add("x", _bin(value.x))
-                tally.add("y", _bin(value.y))
+                counts.add("x", _bin(value.x))
+                counts.add("y", _bin(value.y))
         if step.screenshot is not None:
-            tally.add("screen", f"{step.size[0]}x{step.size[1]}")
-    return tally
+            counts.add("screen", f"{step.size[0]}x{step.size[1]}")
+    return counts
 
 
 def _place(action: Any) -> str:

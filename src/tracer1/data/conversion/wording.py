@@ -1,17 +1,20 @@
-"""Words for what a corpus recorded without any: a step's instruction, and in a line what a screen showed.
+"""Text by rule where a corpus has none: the instruction of a step, and a description of a screen in one line.
 
-The instructions are those of ``tracer1.executors.instruction`` as far as that language reaches.
+Instructions follow ``tracer1.executors.instruction`` as far as its grammar goes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from tracer1.types import Action
 
-RULES = "rules-1"  # the version of the abstraction rules, recorded in each episode that they wrote for
+RULES = "rules-2"  # the version of these rules, recorded in each episode that uses them
 LENGTH = 160  # characters of an abstraction
-NAME = 40  # and of each name in it
+NAME = 40  # characters of a name in it
+
+_PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")  # glyphs of icon fonts, which no other font has
 
 _VERBS = {
     "click": "click",
@@ -28,32 +31,32 @@ _BARE = {
     "call_user": "give up and ask the user",
     "press_home": "go to the home screen",
     "press_back": "go back",
-    "press_appselect": "show the apps used last",
-    "go_back": "go back to the page before",
-    "go_forward": "go forward to the page after",
+    "press_appselect": "show the recent apps",
+    "go_back": "go back one page",
+    "go_forward": "go forward one page",
     "new_tab": "open a new tab",
     "tab_close": "close the tab",
 }
 
 
 def instruction(action: Action, target: str = "") -> str:
-    """What to do in words. ``target``: what is acted on, as "the 'Login' button"; without it places are in percent."""
+    """The instruction for an action. ``target``: its element, as "the 'Login' button"; else points are in percent."""
     kind = action.action_type
     if kind in _BARE:
         return _BARE[kind]
     if kind in _VERBS:
-        return f"{_VERBS[kind]} {target or _place(action.point)}"
+        return f"{_VERBS[kind]} {target or place(action.point)}"
     match kind:
         case "type":
             return f"type '{action.content}'" + (f" in {target}" if target else "")
         case "select":
-            return f"select '{action.content}' in {target or _place(action.point)}"
+            return f"select '{action.content}' in {target or place(action.point)}"
         case "hotkey":
             return f"press {'+'.join((action.key or '').split())}" + (f" in {target}" if action.element else "")
         case "scroll":
             return f"scroll {action.direction}" + (f" in {target}" if target else "")
         case "drag":
-            return f"drag {_place(action.start_point)} to {_place(action.end_point)}"
+            return f"drag {place(action.start_point)} to {place(action.end_point)}"
         case "open_app":
             return f"open the app '{action.app_name}'"
         case "goto":
@@ -64,7 +67,8 @@ def instruction(action: Action, target: str = "") -> str:
             return f"call {kind}"
 
 
-def _place(point: object) -> str:
+def place(point: object) -> str:
+    """A point in percent, as part of an instruction."""
     x, y = getattr(point, "x", None), getattr(point, "y", None)
     if x is None or y is None:
         return "the element"
@@ -72,7 +76,7 @@ def _place(point: object) -> str:
 
 
 def screen(title: str, names: Iterable[str]) -> str:
-    """A screen in one line: its title and the names on it in reading order, each once, as many as there is room for."""
+    """A screen in one line: its title and its names in reading order, each once, as many as fit."""
     head = one_line(title, NAME)
     seen = {head.casefold(), ""}
     shown: list[str] = []
@@ -89,8 +93,8 @@ def screen(title: str, names: Iterable[str]) -> str:
 
 
 def one_line(text: str, length: int = LENGTH) -> str:
-    """Text without line breaks, cut at a word."""
-    words = " ".join(text.split())
+    """Text without line breaks and icon glyphs, cut at a word."""
+    words = " ".join(_PRIVATE_USE.sub(" ", text).split())
     if len(words) <= length:
         return words
     return words[: length - 3].rsplit(" ", 1)[0] + "..."

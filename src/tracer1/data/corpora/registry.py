@@ -1,4 +1,4 @@
-"""The corpora by name. Loaded when asked for: each stands on other packages."""
+"""The corpora by name. Each is imported on demand, since it needs packages of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CORPORA = {
     "agenttrek": "tracer1.data.corpora.agenttrek.corpus:AgentTrek",
     "mm-traj": "tracer1.data.corpora.mm_traj.corpus:MMTraj",
 }
-LOOKS = {  # how a raw folder is known, the first that fits
+FILE_PATTERNS = {  # by which a raw folder is recognised; the first match counts
     "androidcontrol": ("android_control-*-of-*",),
     "agentnet": ("agentnet_*.jsonl", "example.jsonl"),
     "gui-odyssey": ("annotations/*.json", "all_anno.json"),
@@ -34,28 +34,30 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Errata:
-    """Episodes of a corpus that are known to be bad, each with what is wrong and who found it."""
+    """Episodes of a corpus that are known to be bad, each with its reason."""
 
     version: str
     rows: Mapping[str, str]
 
 
 def sniff(folder: Path) -> str | None:
-    """The corpus whose published files lie in a folder, by their names; None when it is none of ours."""
+    """The corpus that a raw folder holds, by the names of its files; None if it is not one of these."""
     if not folder.is_dir() or (folder / EPISODES).exists():
         return None
-    return next((name for name, looks in LOOKS.items() if any(next(folder.glob(g), None) for g in looks)), None)
+    return next(
+        (name for name, patterns in FILE_PATTERNS.items() if any(next(folder.glob(g), None) for g in patterns)), None
+    )
 
 
 def load_errata(name: str) -> Errata:
-    """The errata that come with the library."""
+    """The errata shipped with the library."""
     record = parse_json((HERE / name.replace("-", "_") / "errata.json").read_bytes())
     return Errata(record["version"], {row["episode_id"]: row["reason"] for row in record["rows"]})
 
 
 def corpus_class(name: str) -> type[Corpus]:
-    """The class of a corpus; UsageError names those that there are."""
+    """The class of a corpus. Raises UsageError, with the known names, for any other."""
     if name not in CORPORA:
-        raise UsageError(f"no corpus {name!r}; there are {', '.join(CORPORA)}")
+        raise UsageError(f"no corpus {name!r}; use one of {', '.join(CORPORA)}")
     module, _, attribute = CORPORA[name].partition(":")
     return cast("type[Corpus]", getattr(import_module(module), attribute))

@@ -1,4 +1,4 @@
-"""What a reader yields in place of a record that cannot be read, so that the good records around it are not lost."""
+"""Damage: what a reader yields in the place of a record that cannot be read, so that the records around it are kept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Damaged:
     """One record, or the rest of a file, that could not be read.
 
-    ``where`` names the file and the record, line or member; ``reason`` is short and the same for every damage of its
-    kind, so that it can be counted ("wrong CRC"); ``detail`` says what was found and what to change.
+    ``where`` names the file and the record, line or member. ``reason`` is short and the same for all damage of a kind,
+    so that it can be counted ("wrong CRC"). ``detail`` gives the finding and the remedy.
     """
 
     where: str

@@ -1,8 +1,8 @@
-"""Records of JSON files too large to hold: the elements of one top-level array, or the lines of JSON Lines.
+"""Records of JSON files too large for memory: the elements of one top-level array, or the lines of JSON Lines.
 
-JSON is read strictly (no NaN, no trailing comma, UTF-8) and within limits. A bad line costs itself. So does a bad
-element where its end can be found: the next comma, or the array's bracket, outside of all strings and brackets. Where
-it cannot, as after a missing quote, the elements behind it are lost with it.
+JSON is read strictly (no NaN, no trailing comma, UTF-8) and within limits. A bad line is lost alone. So is a bad
+element if its end can be found: the next comma or the array's bracket, outside of all strings and brackets. If it
+cannot, as after a missing quote, the elements that follow are lost too.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ _CHUNK = 1 << 20  # bytes of one read
 
 
 def stream_json(path: Path | str, limit: int = LIMIT, depth: int = DEPTH) -> Iterator[tuple[int, Any | Damaged]]:
-    """(index from 0, value) of each record: the elements where the file begins with a bracket, the lines where not.
-
-    As ``stream_array`` and ``json_lines_between``.
-    """
+    """(index from 0, value) of each record: by ``stream_array`` if the file starts with a bracket, else line by line
+    as ``json_lines_between``."""
     path = Path(path)
     with _reading(path) as file:
         start = file.read(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
@@ -38,12 +36,18 @@ def stream_json(path: Path | str, limit: int = LIMIT, depth: int = DEPTH) -> Ite
     return ((index, value) for index, (_, value) in enumerate(lines))
 
 
-def stream_array(path: Path | str, limit: int = LIMIT, depth: int = DEPTH) -> Iterator[tuple[int, Any | Damaged]]:
-    """(index from 0, value) of each element of the array that is the file; holds about twice the largest.
+def is_one_object(path: Path | str) -> bool:
+    """Whether the file is a pretty-printed JSON object, that is, neither an array nor JSON Lines."""
+    with _reading(Path(path)) as file:
+        return file.readline(_CHUNK).removeprefix(codecs.BOM_UTF8).strip() == b"{"
 
-    Damaged stands for an element that is "not JSON", "not UTF-8", "nested too deep" (more than ``depth`` brackets in
-    one another) or "too large" (more than ``limit`` characters); "truncated" is the last thing yielded. Raises
-    DataError when the file cannot be read or is no array.
+
+def stream_array(path: Path | str, limit: int = LIMIT, depth: int = DEPTH) -> Iterator[tuple[int, Any | Damaged]]:
+    """(index from 0, value) of each element of the array in the file. Memory: about twice the largest element.
+
+    Damaged stands for an element that is "not JSON", "not UTF-8", "nested too deep" (more than ``depth`` brackets
+    within one another) or "too large" (more than ``limit`` characters); "truncated" comes last. Raises DataError if
+    the file cannot be read or is not an array.
     """
     path = Path(path)
     with _reading(path) as file:
@@ -53,18 +57,18 @@ def stream_array(path: Path | str, limit: int = LIMIT, depth: int = DEPTH) -> It
 def json_lines_between(
     path: Path | str, start: int, stop: int, limit: int = LIMIT, depth: int = DEPTH
 ) -> Iterator[tuple[int, Any | Damaged]]:
-    """(offset in bytes, value) of each line that begins in [start, stop); blank lines are passed over.
+    """(offset in bytes, value) of each line that begins in [start, stop); blank lines are skipped.
 
-    Ranges that meet read each line once, so that workers can share a file. Damaged as in ``stream_array``, with a limit
-    in bytes; "truncated" is a last line without its newline that does not parse. Raises DataError when the file cannot
-    be read.
+    Adjacent ranges read each line once, so workers can share a file. Damaged as in ``stream_array``, with the limit in
+    bytes; "truncated" is a last line that has no newline and does not parse. Raises DataError if the file cannot be
+    read.
     """
     path = Path(path)
     with _reading(path) as file:
         offset = start
         if start > 0:  # the line before may end right here
             file.seek(start - 1)
-            offset += _pass_line(file) - 1
+            offset += _skip_line(file) - 1
         while offset < stop:
             line = file.readline(limit + 1)
             if not line:
@@ -73,7 +77,7 @@ def json_lines_between(
             where = f"{path} byte {offset}"
             if size > limit and not line.endswith(b"\n"):
                 yield offset, _too_large(where, f"{limit:,} bytes")
-                size += _pass_line(file)
+                size += _skip_line(file)
             else:
                 text = line.removeprefix(codecs.BOM_UTF8) if offset == 0 else line
                 if text.strip():
@@ -90,14 +94,14 @@ def _reading(path: Path) -> Iterator[IO[bytes]]:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _pass_line(file: IO[bytes]) -> int:
-    """Pass over the rest of a line, however long; returns its bytes."""
-    passed = 0
+def _skip_line(file: IO[bytes]) -> int:
+    """Skip the rest of a line of any length. Returns its bytes."""
+    skipped = 0
     while piece := file.readline(_CHUNK):
-        passed += len(piece)
+        skipped += len(piece)
         if piece.endswith(b"\n"):
             break
-    return passed
+    return skipped
 
 
 # ---- one record ------------------------------------------------------------------------------------------------------
@@ -120,8 +124,8 @@ def _line(where: str, line: bytes, depth: int) -> Any | Damaged:
         return _too_deep(where, depth)
     except ValueError as error:
         if not line.endswith(b"\n"):
-            return Damaged(where, "truncated", "the file ends inside of the line; fetch the file again")
-        return Damaged(where, "not JSON", _said(error, 0))
+            return Damaged(where, "truncated", "the file ends within the line; fetch the file again")
+        return Damaged(where, "not JSON", _message(error, 0))
     return _too_deep(where, depth) if _is_deeper(value, depth) else value
 
 
@@ -136,7 +140,7 @@ def _is_deeper(value: Any, depth: int) -> bool:
     return True
 
 
-def _said(error: ValueError, start: int) -> str:
+def _message(error: ValueError, start: int) -> str:
     if isinstance(error, JSONDecodeError):
         return f"{error.msg} at character {error.pos - start}"
     return str(error)
@@ -156,17 +160,17 @@ _BLANKS = re.compile(r"[ \t\n\r]*+")
 
 
 class _Text:
-    """The text of a file from ``at`` on, as much as was asked for; bytes that are not UTF-8 are lone surrogates."""
+    """The text of a file from ``at`` on, as far as it has been read; bytes that are not UTF-8 are lone surrogates."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self.text, self.at = "", 0
-        self.whole = False  # nothing comes after
+        self.whole = False  # the end of the file has been read
         self.dirty = False  # some of it is not UTF-8
 
     def more(self) -> bool:
-        """Let go of what lies before ``at`` and read on, as much again as is held; False at the end."""
+        """Drop the text before ``at`` and read as much again as is held. Returns False at the end."""
         held = self.text[self.at :]
         data = self._file.read(max(_CHUNK, len(held)))
         self.whole = not data
@@ -176,7 +180,7 @@ class _Text:
         return not self.whole
 
     def peek(self) -> str:
-        """The next character that is not blank, to which ``at`` goes; empty at the end."""
+        """Move ``at`` to the next character that is not blank and return that; empty at the end."""
         while True:
             self.at = _after_blanks(self.text, self.at)
             if self.at < len(self.text) or self.whole:
@@ -212,37 +216,37 @@ def _elements(path: Path, text: _Text, limit: int, depth: int) -> Iterator[tuple
         index += 1
         mark = text.peek()
         if not mark:
-            return  # and the last element has said so
+            return  # the last element was reported as truncated
         if mark == ",":
             text.at += 1
     text.at += 1
     if text.peek():
-        yield index, Damaged(f"{path} after element {index}", "not JSON", "text follows the end of the array")
+        yield index, Damaged(f"{path} after element {index}", "not JSON", "text after the end of the array")
 
 
 def _element(where: str, text: _Text, limit: int, depth: int) -> Any | Damaged:
-    """The element at ``text.at``, which is left at the comma or bracket behind it."""
+    """The element at ``text.at``, which moves to the comma or bracket after it."""
     while True:
         text.peek()
         start = text.at
         try:
             value, end = _DECODER.raw_decode(text.text, start)
         except RecursionError:
-            return _passed_over(text, _too_deep(where, depth))
+            return _skip_element(text, _too_deep(where, depth))
         except ValueError as error:
-            wrong = _said(error, start)
+            wrong = _message(error, start)
         else:
-            behind = _after_blanks(text.text, end)
-            if text.text[behind : behind + 1] in (",", "]"):
-                text.at = behind
+            after = _after_blanks(text.text, end)
+            if text.text[after : after + 1] in (",", "]"):
+                text.at = after
                 return _checked(where, text, start, value, limit, depth)
             wrong = f"no comma at character {end - start}"
-        # Either the element is wrong, or the rest of it has not been read yet.
-        end, found = _Passing().over(text.text, start)
+        # Either the element is wrong, or its rest has not been read yet.
+        end, found = _ElementSkipper().skip(text.text, start)
         if end - start > limit:
-            return _passed_over(text, _too_large(where, f"{limit:,} characters"))
+            return _skip_element(text, _too_large(where, f"{limit:,} characters"))
         if found or text.whole:
-            return _passed_over(text, Damaged(where, "not JSON", wrong))
+            return _skip_element(text, Damaged(where, "not JSON", wrong))
         text.more()
 
 
@@ -257,18 +261,18 @@ def _checked(where: str, text: _Text, start: int, value: Any, limit: int, depth:
     return value
 
 
-def _passed_over(text: _Text, damage: Damaged) -> Damaged:
-    """Go to the element's end, or to the file's: there, what seemed wrong may be only cut off."""
-    passing = _Passing()
+def _skip_element(text: _Text, damage: Damaged) -> Damaged:
+    """Move to the end of the element or of the file; at the end of the file a damaged element may be only cut off."""
+    skipper = _ElementSkipper()
     while True:
-        text.at, found = passing.over(text.text, text.at)
+        text.at, found = skipper.skip(text.text, text.at)
         if found:
             return damage
         if not text.more():
             break
     text.at = len(text.text)
     if damage.reason == "not JSON":
-        return Damaged(damage.where, "truncated", f"the file ends inside of it ({damage.detail}); fetch the file again")
+        return Damaged(damage.where, "truncated", f"the file ends within it ({damage.detail}); fetch the file again")
     return damage
 
 
@@ -276,18 +280,18 @@ _TOKEN = re.compile(r'"(?:[^"\\\r\n]++|\\.)*+("?)|[\[{]++|[\]}]++|,')
 _STRING = re.compile(r'(?:[^"\\\r\n]++|\\.)*+("?)')
 
 
-class _Passing:
-    """Looks for the end of an element without understanding it: brackets are counted, strings passed over.
+class _ElementSkipper:
+    """Finds the end of an element without parsing it, by counting brackets outside of strings.
 
-    A string ends with its line too, since it can hold no line end: so a missing quote costs a line where there are any.
+    A string also ends with its line, since it cannot contain a line end: a missing quote loses at most one line.
     """
 
     def __init__(self) -> None:
         self._depth = 0
         self._in_string = False
 
-    def over(self, text: str, at: int) -> tuple[int, bool]:
-        """(where the element ends, True), or (how far it was followed, False); then go on from there with more text."""
+    def skip(self, text: str, at: int) -> tuple[int, bool]:
+        """(the element's end, True), or (how far it was followed, False); then call again from there with more text."""
         if self._in_string and (rest := _STRING.match(text, at)):
             at = rest.end()
             if not rest[1] and _reaches_end(text, at):

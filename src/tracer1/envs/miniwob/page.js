@@ -57,8 +57,10 @@
     return typeof utterance === "string" ? utterance : utterance.utterance;
   }
 
-  async function look(limit, frames, walk) {
+  async function look(limit, frames, walk, most) {
     await settle(limit, frames);
+    const nodes = document.getElementsByTagName("*").length;
+    if (nodes > most) throw new Error(`the page has ${nodes} elements, more than ${most}`);
     return {
       done: WOB_DONE_GLOBAL, reward: WOB_RAW_REWARD_GLOBAL, reason: WOB_REWARD_REASON || "",
       elements: walk && !WOB_DONE_GLOBAL ? elements() : [],

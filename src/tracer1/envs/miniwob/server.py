@@ -29,7 +29,7 @@ class PageServer:
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-            raise SetupError(f"port {self._port} of 127.0.0.1 is not to be had ({error.strerror}); choose 0") from error
+            raise SetupError(f"port {self._port} of 127.0.0.1 is not free ({error.strerror}); choose 0") from error
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="pages").start()
         return self
@@ -48,6 +48,13 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def send_head(self) -> Any:
+        """Refuse what is asked of a proxy: the browser asks here for every other address, and reaches none."""
+        if not self.path.startswith("/"):
+            self.send_error(403, "only the pages of this server can be reached")
+            return None
+        return super().send_head()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

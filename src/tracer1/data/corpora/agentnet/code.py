@@ -1,11 +1,10 @@
-"""AgentNet's action code to actions: pyautogui calls, taken apart by ``ast`` and never run.
+"""AgentNet's action code to actions: pyautogui calls, parsed with ``ast`` and never run.
 
     pyautogui.moveTo(x=0.5, y=0.5)      scroll down at the middle of the screen
     pyautogui.scroll(-3)
 
-Code with a call that the table does not know, or knows without such an argument, is well recorded and has no name in
-the action space: all of it is left out and noted, for a click between keyDown and keyUp is not that click. What cannot
-be read at all raises UnusableRecord.
+Code with a call or an argument that is not in the table has no equivalent in the action space: all of it is dropped and
+noted, since a click between keyDown and keyUp is another action than the click. Unreadable code raises UnusableRecord.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from typing import Any
 
 from tracer1.data.conversion.corpus import Note, UnusableRecord
 from tracer1.data.conversion.fields import number, on_screen, shown
+from tracer1.keyboard import KEYS, key_name
 from tracer1.types import FRACTION, Action, Point
 
-MAX_CODE = 1 << 16  # characters; a step types a few pages at most
+MAX_CODE = 1 << 16  # characters; a step types at most a few pages
 MAX_PRESSES = 100
 
 POINTED = {
@@ -48,25 +48,11 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {  # in the order of positional argu
     "computer.wait": ("seconds",),
     "computer.terminate": ("status",),
 }
-KEYS = {  # names of the recorder's keyboard library, and of keys that are blank
-    " ": "space",
-    "\n": "enter",
-    "\r": "enter",
-    "\t": "tab",
-    "return": "enter",
-    "page_up": "pageup",
-    "page_down": "pagedown",
-    "caps_lock": "capslock",
-    "num_lock": "numlock",
-    "print_screen": "printscreen",
-    "alt_gr": "altgr",
-    **{f"{key}_{side}": key for key in ("ctrl", "alt", "shift", "cmd") for side in "lr"},
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
-    """One action of a step's code, and what its action has no place for."""
+class CodedAction:
+    """One action of a step's code. ``labels``: what an Action has no field for."""
 
     action: Action
     labels: Mapping[str, str | float | bool] = field(default_factory=dict)
@@ -86,30 +72,30 @@ class _NoSuchAction(Exception):
     pass
 
 
-def read_code(code: str, where: str, notes: list[Note]) -> list[Coded]:
-    """The actions of one step in order; what is changed or left out is added to ``notes``.
+def read_code(code: str, where: str, notes: list[Note]) -> list[CodedAction]:
+    """The actions of one step in order. Changes and losses are added to ``notes``.
 
-    moveTo is part of what follows it (a drag, scrolls, a click without a place) and else an action of its own, hover.
+    moveTo belongs to the call after it (a drag, a scroll, a click without a point); otherwise it is a hover.
     """
     noted: list[Note] = []
     try:
         found = _actions(_calls(code, where), where, noted)
     except _NoSuchAction as error:
-        notes.append(Note("dropped", "no such action", where, str(error)))
+        notes.append(Note("dropped", "unknown action", where, str(error)))
         return []
     notes += noted
     return found
 
 
-def _actions(calls: Iterable[_Call], where: str, notes: list[Note]) -> list[Coded]:
-    found: list[Coded] = []
-    pointer: Point | None = None  # where the pointer is, as far as this code tells
-    moved: Point | None = None  # where it was moved for nothing yet
-    wrote = False  # the call before was write
+def _actions(calls: Iterable[_Call], where: str, notes: list[Note]) -> list[CodedAction]:
+    found: list[CodedAction] = []
+    pointer: Point | None = None  # as far as this code shows
+    moved: Point | None = None  # by a moveTo that no call has used yet
+    wrote = False  # the previous call was write
     for call in calls:
         name, place = call.name, _place(call, where, notes)
         if moved is not None and not (name == "dragTo" or (place is None and name in {*POINTED, *SCROLLS})):
-            found.append(Coded(Action("hover", point=moved)))
+            found.append(CodedAction(Action("hover", point=moved)))
         moved = place if name == "moveTo" else None
         if name == "dragTo":
             found.append(_drag(call, pointer, place, where))
@@ -118,7 +104,7 @@ def _actions(calls: Iterable[_Call], where: str, notes: list[Note]) -> list[Code
             if pointer is None:
                 raise UnusableRecord(Note("damaged", "no usable point", where, f"{name} without x and y"))
             if name in POINTED:
-                found.append(Coded(Action(POINTED[name], point=pointer)))
+                found.append(CodedAction(Action(POINTED[name], point=pointer)))
         elif name in SCROLLS:
             found += _scroll(call, pointer, where, notes)
         elif name == "press":
@@ -126,20 +112,20 @@ def _actions(calls: Iterable[_Call], where: str, notes: list[Note]) -> list[Code
             if wrote and found and found[-1].action.action_type == "type" and keys[:1] == ["enter"]:
                 found[-1] = replace(found[-1], action=_submitted(found[-1].action, where, notes))
                 keys = keys[1:]
-            found += (Coded(Action("hotkey", key=key)) for key in keys)
+            found += (CodedAction(Action("hotkey", key=key)) for key in keys)
         elif name == "hotkey":
             keys = _names(call, where, notes)
-            found += [Coded(Action("hotkey", key=" ".join(keys)))] if keys else []
+            found += [CodedAction(Action("hotkey", key=" ".join(keys)))] if keys else []
         elif name == "write":
             found += _write(call, where, notes)
         elif name == "wait":
             seconds = number(call.arguments.get("seconds"))
-            found.append(Coded(Action("wait"), {} if seconds is None else {"seconds": seconds}))
+            found.append(CodedAction(Action("wait"), {} if seconds is None else {"seconds": seconds}))
         elif name == "terminate":
             found.append(_end(call))
         wrote = name == "write"
     if moved is not None:
-        found.append(Coded(Action("hover", point=moved)))
+        found.append(CodedAction(Action("hover", point=moved)))
     return found
 
 
@@ -150,7 +136,7 @@ def _calls(code: str, where: str) -> Iterator[_Call]:
     for node in _statements(code, where):
         call = node.value if isinstance(node, ast.Expr) else None
         if not isinstance(call, ast.Call):
-            raise _unreadable(where, "a statement that is no call")
+            raise _unreadable(where, "a statement that is not a call")
         function = ""
         if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
             function = f"{call.func.value.id}.{call.func.attr}"
@@ -161,7 +147,7 @@ def _calls(code: str, where: str) -> Iterator[_Call]:
             positional = [ast.literal_eval(value) for value in call.args]
             arguments = {str(pair.arg): ast.literal_eval(pair.value) for pair in call.keywords}
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-            raise _unreadable(where, f"an argument of {function} that is no literal") from error
+            raise _unreadable(where, f"an argument of {function} that is not a literal") from error
         if function.endswith(".hotkey") and all(isinstance(key, str) for key in positional) and positional:
             positional = [positional]
         given = dict(zip(parameters, positional, strict=False))
@@ -176,7 +162,7 @@ def _statements(code: str, where: str) -> list[ast.stmt]:
         raise _unreadable(where, f"{len(code)} characters; {MAX_CODE} are read at most")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" in a string is the corpus' affair
+            warnings.simplefilter("ignore")  # about "\d" in a string
             statements = ast.parse(code.strip()).body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise _unreadable(where, f"{type(error).__name__} in {shown(code)}") from error
@@ -197,25 +183,25 @@ def _place(call: _Call, where: str, notes: list[Note]) -> Point | None:
 # ---- actions ---------------------------------------------------------------------------------------------------------
 
 
-def _drag(call: _Call, start: Point | None, end: Point | None, where: str) -> Coded:
+def _drag(call: _Call, start: Point | None, end: Point | None, where: str) -> CodedAction:
     if start is None or end is None:
         raise UnusableRecord(Note("damaged", "no usable point", where, "dragTo without its start or its end"))
     if (button := call.arguments.get("button", "left")) != "left":
         raise _NoSuchAction(f"dragTo with {shown(button)}")
-    return Coded(Action("drag", start_point=start, end_point=end))
+    return CodedAction(Action("drag", start_point=start, end_point=end))
 
 
-def _scroll(call: _Call, point: Point | None, where: str, notes: list[Note]) -> Iterator[Coded]:
+def _scroll(call: _Call, point: Point | None, where: str, notes: list[Note]) -> Iterator[CodedAction]:
     clicks = number(call.arguments.get("clicks"))
     if clicks is None:
-        raise _unreadable(where, f"{call.name} by no number")
+        raise _unreadable(where, f"{call.name} without a number")
     if clicks == 0:
-        notes.append(Note("dropped", "scroll by nothing", where))
+        notes.append(Note("dropped", "scroll of length 0", where))
     else:
-        yield Coded(Action("scroll", point=point, direction=SCROLLS[call.name][clicks < 0]), {"clicks": clicks})
+        yield CodedAction(Action("scroll", point=point, direction=SCROLLS[call.name][clicks < 0]), {"clicks": clicks})
 
 
-def _write(call: _Call, where: str, notes: list[Note]) -> Iterator[Coded]:
+def _write(call: _Call, where: str, notes: list[Note]) -> Iterator[CodedAction]:
     message = call.arguments.get("message")
     if not isinstance(message, str):
         raise _unreadable(where, "write without a text")
@@ -224,10 +210,10 @@ def _write(call: _Call, where: str, notes: list[Note]) -> Iterator[Coded]:
     if not message:
         notes.append(Note("dropped", "empty text", where))
     elif message.strip(" "):
-        yield Coded(Action("type", content=message))
+        yield CodedAction(Action("type", content=message))
     else:
         notes.append(Note("changed", "blanks typed as keys", where, f"{len(message)} of them"))
-        yield from (Coded(Action("hotkey", key="space")) for _ in message)
+        yield from (CodedAction(Action("hotkey", key="space")) for _ in message)
 
 
 def _submitted(action: Action, where: str, notes: list[Note]) -> Action:
@@ -235,16 +221,16 @@ def _submitted(action: Action, where: str, notes: list[Note]) -> Action:
     return replace(action, content=f"{action.content}\n")
 
 
-def _end(call: _Call) -> Coded:
+def _end(call: _Call) -> CodedAction:
     status = call.arguments.get("status", "success")
     kind = ENDS.get(status) if isinstance(status, str) else None
     if kind is None:
         raise _NoSuchAction(f"terminate with {shown(status)}")
-    return Coded(Action(kind))
+    return CodedAction(Action(kind))
 
 
 def _pressed(call: _Call, where: str, notes: list[Note]) -> list[str]:
-    """The keys of a press, one after the other."""
+    """The keys of a press, in order."""
     presses = call.arguments.get("presses", 1)
     if not isinstance(presses, int) or not 0 <= presses <= MAX_PRESSES:
         raise _unreadable(where, f"{shown(presses)} presses")
@@ -266,5 +252,6 @@ def _names(call: _Call, where: str, notes: list[Note]) -> list[str]:
 
 
 def _key(raw: str) -> str:
-    key = raw if raw in KEYS else "".join(raw.lower().split())
-    return KEYS.get(key, key)
+    """The canonical name of a recorded key; the Windows key keeps its own."""
+    name = raw if raw in KEYS else "".join(raw.lower().split())
+    return name if name == "win" else key_name(name)

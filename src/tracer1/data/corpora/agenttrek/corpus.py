@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 from tracer1.actions import EXTRA_ACTIONS, TERMINAL, validate
 from tracer1.data.conversion import wording
 from tracer1.data.conversion.calls import UnparsableCode, bind, parse_code
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord
-from tracer1.data.conversion.json_rows import json_parts, json_rows
+from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, Note, RawRecord, Shard, UnusableRecord
+from tracer1.data.conversion.json_rows import json_rows, json_shards
 from tracer1.data.corpora.agenttrek import axtree
 from tracer1.data.corpora.agenttrek.rows import Turn, follows, read_row, tagged
 from tracer1.errors import ActionError
@@ -68,24 +68,24 @@ class AgentTrek:
     def __init__(self, raw: Path, settings: ConvertSettings) -> None:
         self.raw, self.settings = raw, settings
 
-    def parts(self) -> Sequence[Part]:
-        return json_parts(self.raw, "agenttrek_1207.json")
+    def shards(self) -> Sequence[Shard]:
+        return json_shards(self.raw, "agenttrek_1207.json")
 
-    def read(self, part: Part) -> Iterator[Record | Note]:
+    def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
         turns: list[Turn] = []
-        for where, row in json_rows(part):
+        for where, row in json_rows(shard):
             turn = read_row(row, where)
             if turns and not (isinstance(turn, Turn) and follows(turn, turns[-1])):
-                yield Record(turns[0].where, turns)
+                yield RawRecord(turns[0].where, turns)
                 turns = []
             if isinstance(turn, Note):
                 yield turn
             else:
                 turns = [*turns, turn]
         if turns:
-            yield Record(turns[0].where, turns)
+            yield RawRecord(turns[0].where, turns)
 
-    def convert(self, record: Record) -> Converted:
+    def convert(self, record: RawRecord) -> ConvertedEpisode:
         turns: Sequence[Turn] = record.data
         notes: list[Note] = []
         steps: list[EpisodeStep] = []
@@ -110,7 +110,7 @@ class AgentTrek:
         if turns[0].past:
             labels["first_step"] = turns[0].past
         episode = Episode(_identity(turns), self.name, "web", turns[0].goal, "train", tuple(steps), labels=labels)
-        return Converted(episode, notes=tuple(notes))
+        return ConvertedEpisode(episode, notes=tuple(notes))
 
     def _step(self, turn: Turn, last: bool) -> EpisodeStep:
         where = f"{turn.where}: messages[-1].content"
@@ -244,5 +244,5 @@ def _key(keys: str) -> str:
 
 def _direction(dx: float, dy: float) -> str:
     if (dx and dy) or not (dx or dy):
-        raise _NoEquivalent("scroll in two directions" if dx else "scroll by nothing")
+        raise _NoEquivalent("scroll in two directions" if dx else "scroll of length 0")
     return ("down" if dy > 0 else "up") if dy else ("right" if dx > 0 else "left")

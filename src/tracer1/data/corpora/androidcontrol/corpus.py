@@ -16,7 +16,15 @@ from typing import Any, ClassVar, TypeVar
 from tracer1.actions import POINTING, validate
 from tracer1.coordinates import convert, pixels
 from tracer1.data.conversion import wording
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
+from tracer1.data.conversion.corpus import (
+    ConvertedEpisode,
+    ConvertSettings,
+    Note,
+    RawRecord,
+    Shard,
+    UnusableRecord,
+    read_field,
+)
 from tracer1.data.corpora.androidcontrol import screen as screens
 from tracer1.data.images import Image, read_image
 from tracer1.data.readers.android_accessibility import Forest, decode_forest
@@ -29,7 +37,7 @@ from tracer1.types import FRACTION, Action, Box, Element, Episode, EpisodeStep, 
 
 T = TypeVar("T")
 
-SHARD = re.compile(r"android_control-\d{5}-of-\d{5}")
+FILE = re.compile(r"android_control-\d{5}-of-\d{5}")
 SPLITS, SUBSPLITS = "splits.json", "test_subsplits.json"
 UNKNOWN = "unknown"  # the split of an episode that no list names
 SAME_SHAPE = 0.01  # how far the ratio of two sizes' sides may differ for one to be the other, scaled
@@ -67,28 +75,28 @@ class AndroidControl:
     def __init__(self, raw: Path, settings: ConvertSettings) -> None:
         self.raw, self.settings = raw, settings
 
-    def parts(self) -> Sequence[Part]:
-        shards = sorted(path for path in self.raw.glob("android_control-*") if SHARD.fullmatch(path.name))
-        if not shards:
+    def shards(self) -> Sequence[Shard]:
+        files = sorted(path for path in self.raw.glob("android_control-*") if FILE.fullmatch(path.name))
+        if not files:
             raise DataError(f"{self.raw}: no android_control-000NN-of-00020 there; give the folder of the shards")
         self._splits, self._subsplits  # noqa: B018  a list that cannot be read stops the run before it begins
         lists = [path for path in (self.raw / SPLITS, self.raw / SUBSPLITS) if path.exists()]
-        return [Part(path.name, path) for path in (*lists, *shards)]  # without records, but other lists, other output
+        return [Shard(path.name, path) for path in (*lists, *files)]  # without records, but other lists, other output
 
-    def read(self, part: Part) -> Iterator[Record | Note]:
-        if not SHARD.fullmatch(part.file.name):
+    def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
+        if not FILE.fullmatch(shard.file.name):
             return
-        for index, payload in read_tfrecord(part.file):
-            where = f"{part.file.name} record {index}"
+        for index, payload in read_tfrecord(shard.file):
+            where = f"{shard.file.name} record {index}"
             if isinstance(payload, Damaged):
                 yield Note("damaged", payload.reason, where, payload.detail)
                 continue
             try:
-                yield Record(where, decode_example(payload, where))
+                yield RawRecord(where, decode_example(payload, where))
             except DataError as error:
                 yield Note("damaged", "not a tf.train.Example", where, str(error).removeprefix(f"{where}: "))
 
-    def convert(self, record: Record) -> Converted:
+    def convert(self, record: RawRecord) -> ConvertedEpisode:
         where, features = record.where, record.data
         episode_id = _first(features, "episode_id", int, where)
         goal = _text(_first(features, "goal", bytes, where), f"{where}: goal")
@@ -132,7 +140,7 @@ class AndroidControl:
         if self.settings.abstractions == "rules":
             labels["abstraction"] = wording.RULES
         episode = Episode(str(episode_id), self.name, "mobile", goal, split, tuple(steps), labels=labels)
-        return Converted(episode, images, elements, tuple(notes))
+        return ConvertedEpisode(episode, images, elements, tuple(notes))
 
     def _step(self, screen: _Screen, action: Action, box: Box | None, told: str) -> EpisodeStep:
         abstraction = ""

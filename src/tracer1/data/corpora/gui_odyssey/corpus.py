@@ -1,13 +1,14 @@
-"""GUI-Odyssey, versions 1 and 2: tasks over several apps on Android devices, a JSON file an episode, and PNGs.
+"""GUI-Odyssey, versions 1 and 2: tasks across Android apps, one JSON file per episode, and PNG screenshots.
 
     annotations/<episode_id>.json
-    screenshots/<episode_id>_<step>.png        or one folder deeper, screenshots/data_0/ and on
-    splits/random_split.json                   and task, device, app: the setting split_by chooses
+    screenshots/<episode_id>_<step>.png        or in subfolders (data_0/ ...), or in a zip there, as in the release
+                                               of 2025: screenshots.zip with its parts screenshots.z01 ...
+    splits/random_split.json                   also task, device and app: the setting split_by chooses
 
-Points and boxes are on the grid of 0 to 1000. A recorded scroll is the path of the finger, which goes against the
-content; after a long press it pulls the handles of a selection, and is a drag. Version 2 adds words and the target's
-box: ``description`` becomes the abstraction of the screen, ``low_level_instruction`` the instruction, ``context`` and
-``intention`` the thought.
+Points and boxes are in per mille of the screen. A recorded scroll is the path of the finger, which is opposite to the
+direction of the content; after a long press it moves the handles of a selection and becomes a drag. Version 2 adds
+text and the target's box: ``description`` becomes the abstraction, ``low_level_instruction`` the instruction,
+``context`` and ``intention`` the thought.
 """
 
 from __future__ import annotations
@@ -19,15 +20,23 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tracer1.coordinates import convert, inside, per_mille
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
+from tracer1.data.conversion.corpus import (
+    ConvertedEpisode,
+    ConvertSettings,
+    Note,
+    RawRecord,
+    Shard,
+    UnusableRecord,
+    read_field,
+)
 from tracer1.data.conversion.fields import (
-    Draft,
-    Pictures,
+    DraftStep,
     finish,
     is_wanted,
     labels,
     number,
     on_screen,
+    open_screenshots,
     out_of_order,
     read_id,
     shown,
@@ -38,10 +47,10 @@ from tracer1.errors import DataError
 from tracer1.files import parse_json
 from tracer1.types import FRACTION, Action, Box, Episode, EpisodeStep, Point
 
-SHARE = 200  # episode files of a part
+SHARE = 200  # episode files in a shard
 MAX_BYTES = 64 << 20
 KEYS = {"KEY_HOME": "press_home", "KEY_BACK": "press_back", "KEY_APPSELECT": "press_appselect"}
-TYPING = ("TEXT", "TYPE")  # the second is the documents' name for it
+TYPING = ("TEXT", "TYPE")  # the data says TEXT, its documentation TYPE
 POINTED = {"CLICK": "click", "LONG_PRESS": "long_press"}
 ENDS = {"COMPLETE": "finished", "INCOMPLETE": "call_user"}
 
@@ -57,7 +66,7 @@ class GuiOdyssey:
     citation: ClassVar[str] = "Lu et al., GUI Odyssey: Cross-App GUI Navigation on Mobile Devices, arXiv 2406.08451"
     url: ClassVar[str] = "https://github.com/OpenGVLab/GUI-Odyssey"
     terminal: ClassVar[str] = (
-        "as recorded: finished for COMPLETE, call_user for INCOMPLETE; none is added, for the screen after the last "
+        "as recorded: finished for COMPLETE, call_user for INCOMPLETE; none is added, since the screen after the last "
         "action was not recorded"
     )
 
@@ -73,33 +82,33 @@ class GuiOdyssey:
     def _files(self) -> list[Path]:
         return sorted(path for path in self.annotations.glob("*.json") if path.name != "all_anno.json")
 
-    def parts(self) -> Sequence[Part]:
+    def shards(self) -> Sequence[Shard]:
         if not self._files:
             raise DataError(f"{self.annotations}: no episode files there; unpack annotations.zip to {self.raw}")
         if self.settings.split is not None and not self.split_file.is_file():
-            raise DataError(f"{self.split_file}: no such file, so no split can be told; fetch it")
-        splits = [Part("splits", self.split_file)] if self.split_file.is_file() else []
+            raise DataError(f"{self.split_file}: no such file, so the splits are unknown; fetch it")
+        splits = [Shard("splits", self.split_file)] if self.split_file.is_file() else []
         return [
             *splits,
             *(
-                Part(f"annotations-{start:06d}", self.annotations, start, min(start + SHARE, len(self._files)))
+                Shard(f"annotations-{start:06d}", self.annotations, start, min(start + SHARE, len(self._files)))
                 for start in range(0, len(self._files), SHARE)
             ),
         ]
 
-    def read(self, part: Part) -> Iterator[Record | Note]:
-        if part.file == self.split_file:
+    def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
+        if shard.file == self.split_file:
             if isinstance(self._splits, Note):
                 yield self._splits
             return
-        images = Pictures(self.raw / "screenshots")
-        for path in self._files[part.start : part.stop]:
+        images = open_screenshots(self.raw / "screenshots")
+        for path in self._files[shard.start : shard.stop]:
             value = read_json(path, f"{self.annotations.name}/{path.name}")
-            yield value if isinstance(value, Note) else Record(f"{self.annotations.name}/{path.name}", value, images)
+            yield value if isinstance(value, Note) else RawRecord(f"{self.annotations.name}/{path.name}", value, images)
 
     @cached_property
     def _splits(self) -> Mapping[str, frozenset[str]] | Note:
-        """The names of the episodes' files by split."""
+        """The names of the episode files by split."""
         if not self.split_file.is_file():
             return {}
         where = f"splits/{self.split_file.name}"
@@ -112,7 +121,7 @@ class GuiOdyssey:
 
     # ---- converting --------------------------------------------------------------------------------------------------
 
-    def convert(self, record: Record) -> Converted:
+    def convert(self, record: RawRecord) -> ConvertedEpisode:
         where, data = record.where, record.data
         notes: list[Note] = []
         episode_id = read_id(data, "episode_id", where)
@@ -122,10 +131,12 @@ class GuiOdyssey:
         split = self._split(episode_id, where, notes)
         if out_of_order(steps, "step"):
             notes.append(Note("changed", "steps numbered out of order", f"{where}: steps", "taken in the file's order"))
-        if (said := number(data.get("step_length"))) is not None and said != len(steps):
-            notes.append(Note("changed", "not as many steps as step_length", f"{where}: steps", f"{len(steps)}"))
-        drafts: list[Draft] = []
-        selecting = False  # since a long press there were only scrolls
+        if (expected := number(data.get("step_length"))) is not None and expected != len(steps):
+            notes.append(
+                Note("changed", "number of steps differs from step_length", f"{where}: steps", f"{len(steps)}")
+            )
+        drafts: list[DraftStep] = []
+        selecting = False  # only scrolls since a long press
         for i, step in enumerate(steps):
             kind = text(step, "action")
             step_at = f"{where}: steps[{i}]"
@@ -134,14 +145,14 @@ class GuiOdyssey:
                 selecting and kind == "SCROLL"
             )
             if action is not None and is_wanted(action, self.name, self.settings, f"{step_at}: action", notes):
-                drafts.append(Draft(step_at, _step(step, action, step_at, notes)))
+                drafts.append(DraftStep(step_at, _step(step, action, step_at, notes)))
         finished, images = finish(drafts, record.images, notes)
         about = labels(task, TASK_LABELS) | labels(data.get("device_info"), DEVICE_LABELS)
         if steps and text(steps[-1], "action") == "INCOMPLETE":
-            about["incomplete"] = True  # given up, also where the step that says so is left out
+            about["incomplete"] = True  # the user gave up, even if that step was dropped
         if any(step.abstraction for step in finished):
             about["abstraction"] = "corpus"
-        return Converted(
+        return ConvertedEpisode(
             Episode(episode_id, self.name, "mobile", goal, split, finished, labels=about), images, notes=tuple(notes)
         )
 
@@ -153,11 +164,11 @@ class GuiOdyssey:
             return "unknown"
         if len(found) > 1:
             notes.append(Note("changed", f"in several {self.settings.split_by} splits", where, ", ".join(found)))
-        return found[0]  # of "test" and "train" the one that nothing is trained on
+        return found[0]  # "test" before "train", so that nothing is trained on it
 
 
 def read_json(path: Path, where: str) -> Any:
-    """What a file of one JSON value holds, or a Note of why that cannot be told."""
+    """The JSON value in a file, or a Note that says why it cannot be read."""
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
             return Note("damaged", "too large", where, f"{size} bytes; {MAX_BYTES} are read at most")
@@ -173,7 +184,7 @@ def read_json(path: Path, where: str) -> Any:
 
 
 def _goal(task: Mapping[str, Any], where: str, notes: list[Note]) -> str:
-    """The instruction as it was rephrased for the planner; where that is empty, the task it was made of."""
+    """The rephrased instruction; if that is empty, the task that it was made from."""
     for key in ("instruction", "task"):
         if goal := text(task, key):
             if key != "instruction":
@@ -186,7 +197,7 @@ def _goal(task: Mapping[str, Any], where: str, notes: list[Note]) -> str:
 
 
 def _action(step: Any, selecting: bool, where: str, notes: list[Note]) -> Action | None:
-    """The action of a step; None where it is left out, which is noted."""
+    """The action of a step; None if the step is dropped, with a note."""
     kind = read_field(step, "action", str, where)
     info = step.get("info")
     at = f"{where}: info"
@@ -203,15 +214,15 @@ def _action(step: Any, selecting: bool, where: str, notes: list[Note]) -> Action
         notes.append(Note("dropped", "empty text", at))
         return None
     if kind in ENDS:
-        said = text(step, "ps") if kind == "INCOMPLETE" else ""
-        return Action(ENDS[kind], content=said or None)
-    notes.append(Note("dropped", "no such action", f"{where}: action", shown(kind)))
+        reason = text(step, "ps") if kind == "INCOMPLETE" else ""
+        return Action(ENDS[kind], content=reason or None)
+    notes.append(Note("dropped", "unknown action", f"{where}: action", shown(kind)))
     return None
 
 
 def _key(kind: str, info: str, where: str, notes: list[Note]) -> Action | None:
     if info not in KEYS:
-        notes.append(Note("dropped", "no such action", where, f"{kind} {shown(info)}"))
+        notes.append(Note("dropped", "unknown action", where, f"{kind} {shown(info)}"))
         return None
     if kind != "CLICK":
         notes.append(Note("changed", "key held down", where, info))
@@ -219,7 +230,7 @@ def _key(kind: str, info: str, where: str, notes: list[Note]) -> Action | None:
 
 
 def _point(info: object, where: str, notes: list[Note]) -> Point:
-    """The first of the points, which are commonly the same place twice."""
+    """The first of the points; usually there are two equal ones."""
     points = [info] if isinstance(info, list) and info and number(info[0]) is not None else info
     if not isinstance(points, list) or not points:
         raise UnusableRecord(Note("damaged", "no usable point", where, f"found {shown(info)}"))
@@ -243,9 +254,9 @@ def _scroll(info: object, selecting: bool, where: str, notes: list[Note]) -> Act
     (x0, y0), (x1, y1) = info
     across, down = x1 - x0, y1 - y0
     if not across and not down:
-        notes.append(Note("dropped", "scroll by nothing", where))
+        notes.append(Note("dropped", "scroll of length 0", where))
         return None
-    sideways = abs(across) > abs(down)  # as the publisher's own code: what is as long both ways is vertical
+    sideways = abs(across) > abs(down)  # as in the publisher's code, a tie is vertical
     towards, back, finger = ("right", "left", across) if sideways else ("down", "up", down)
     direction = towards if finger < 0 else back
     return Action("scroll", point=start, direction=direction)
@@ -269,18 +280,18 @@ def _step(step: Mapping[str, Any], action: Action, where: str, notes: list[Note]
 
 
 def _box(raw: object, action: Action, where: str, notes: list[Note]) -> Box | None:
-    """The box of what a click or a long press is at. The point decides: a box that does not hold it is left out."""
+    """The target's box of a click or long press. A box without the point in it is dropped."""
     if action.action_type not in POINTED.values() or raw in (None, []):
         return None
     values = [number(value) for value in raw] if isinstance(raw, list) else []
     x0, y0, x1, y1 = values if len(values) == 4 else (None, None, None, None)
     if x0 is None or y0 is None or x1 is None or y1 is None:
-        notes.append(Note("changed", "box left out: not four numbers", where))
+        notes.append(Note("changed", "box dropped: not four numbers", where))
         return None
     corners = (convert(Point(x, y, per_mille()), FRACTION) for x, y in ((x0, y0), (x1, y1)))
     (left, top), (right, bottom) = ((min(max(c.x, 0.0), 1.0), min(max(c.y, 0.0), 1.0)) for c in corners)
     box = (left, top, right, bottom)
     if left > right or top > bottom or action.point is None or not inside(action.point, box):
-        notes.append(Note("changed", "box left out: the point lies outside", where, shown(str(values))))
+        notes.append(Note("changed", "box dropped: the point lies outside", where, shown(str(values))))
         return None
     return box

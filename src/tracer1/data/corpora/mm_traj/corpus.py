@@ -13,10 +13,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tracer1.data.conversion import wording
-from tracer1.data.conversion.attached import Attached, inner, is_picture
+from tracer1.data.conversion.attached import AttachedFiles, without_prefix
 from tracer1.data.conversion.calls import UnparsableCode
-from tracer1.data.conversion.corpus import Converted, ConvertSettings, Note, Part, Record, UnusableRecord, read_field
-from tracer1.data.conversion.json_rows import json_parts, json_rows
+from tracer1.data.conversion.corpus import (
+    ConvertedEpisode,
+    ConvertSettings,
+    Note,
+    RawRecord,
+    Shard,
+    UnusableRecord,
+    read_field,
+)
+from tracer1.data.conversion.json_rows import json_rows, json_shards
 from tracer1.data.corpora.mm_traj.turns import (
     FINAL,
     instruction,
@@ -29,6 +37,7 @@ from tracer1.data.corpora.mm_traj.turns import (
 )
 from tracer1.data.images import Image
 from tracer1.errors import DataError
+from tracer1.formats import is_image_name
 from tracer1.types import Action, Episode, EpisodeStep
 
 _ROLES = {"human": "user", "gpt": "assistant"}
@@ -50,15 +59,15 @@ class MMTraj:
     def __init__(self, raw: Path, settings: ConvertSettings) -> None:
         self.raw, self.settings = raw, settings
 
-    def parts(self) -> Sequence[Part]:
-        return json_parts(self.raw, "agent_tune_dataset_gaia_25k_20241210.json")
+    def shards(self) -> Sequence[Shard]:
+        return json_shards(self.raw, "agent_tune_dataset_gaia_25k_20241210.json")
 
-    def read(self, part: Part) -> Iterator[Record | Note]:
-        files = Attached(self.raw)
-        for where, row in json_rows(part):
-            yield row if isinstance(row, Note) else Record(where, row, files)
+    def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
+        files = AttachedFiles(self.raw)
+        for where, row in json_rows(shard):
+            yield row if isinstance(row, Note) else RawRecord(where, row, files)
 
-    def convert(self, record: Record) -> Converted:
+    def convert(self, record: RawRecord) -> ConvertedEpisode:
         where, data = record.where, record.data
         name = read_field(data, "id", str, where)
         if not name.strip():
@@ -85,13 +94,13 @@ class MMTraj:
         if steps:
             steps[-1] = replace(steps[-1], status="done")
         episode = Episode(name, self.name, "tools", task.goal, "train", tuple(steps), tuple(files), answer, labels)
-        return Converted(episode, files, notes=tuple(notes))
+        return ConvertedEpisode(episode, files, notes=tuple(notes))
 
-    def _files(self, record: Record, attachments: Sequence[str], notes: list[Note]) -> tuple[dict[str, Image], int]:
+    def _files(self, record: RawRecord, attachments: Sequence[str], notes: list[Note]) -> tuple[dict[str, Image], int]:
         """The pictures, then the other attachments, that are at hand, and how many are not."""
         files, missing = dict[str, Image](), 0
         for name in _file_names(_pictures(record.data.get("image"), record.where), attachments):
-            kind = "picture" if is_picture(name) else "file"
+            kind = "picture" if is_image_name(name) else "file"
             try:
                 if name in record.images:
                     files[name] = record.images[name]
@@ -228,6 +237,6 @@ def _pictures(value: Any, where: str) -> list[str]:
 
 def _file_names(pictures: Sequence[str], attachments: Sequence[str]) -> list[str]:
     """Each file once, though its name may begin otherwise in the text than in the record."""
-    known = {inner(name) for name in pictures}
-    others = [name for name in attachments if inner(name) not in known]
+    known = {without_prefix(name) for name in pictures}
+    others = [name for name in attachments if without_prefix(name) not in known]
     return list(dict.fromkeys((*pictures, *others)))

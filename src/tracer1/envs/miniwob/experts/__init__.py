@@ -1,12 +1,12 @@
-"""Scripted experts: they play MiniWoB++ tasks by mouse and keyboard only, and say what they see and do."""
+"""The scripted experts of MiniWoB++ by task: they use mouse and keyboard only, and put each step in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
+from tracer1.envs.experts import Expert
 from tracer1.envs.miniwob.experts import forms, pages
-from tracer1.envs.miniwob.experts.base import Demonstration, Expert, ExpertStep, demonstrate
 from tracer1.errors import UsageError
 
 EXPERTS: Final[Mapping[str, Expert]] = {
@@ -54,6 +54,3 @@ def expert_for(task: str) -> Expert:
     if task not in EXPERTS:
         raise UsageError(f"no expert for task {task!r}; there is one for: {', '.join(sorted(EXPERTS))}")
     return EXPERTS[task]
-
-
-__all__ = ["EXPERTS", "Demonstration", "Expert", "ExpertStep", "demonstrate", "expert_for"]

@@ -6,7 +6,7 @@ import re
 from calendar import month_name
 from collections.abc import Sequence
 
-from tracer1.envs.miniwob.experts.base import Moves, Screen
+from tracer1.envs.experts import Moves, Screen
 
 ORDINALS = {"1st": 1, "2nd": 2, "3rd": 3}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracer1.envs.miniwob.experts.base import Moves, Screen
+from tracer1.envs.experts import Moves, Screen
 
 
 def email_reply(screen: Screen) -> Moves:
