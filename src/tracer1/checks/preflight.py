@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tracer1.checks.endpoints import endpoints, probe
 from tracer1.checks.findings import CheckItem, split_remedy
@@ -74,19 +75,20 @@ def _measure(config: Config, stages: Sequence[str], planner: Planner, executor: 
 
 
 def _data(config: Config, measure: Measure, recordings: Sequence[Recording]) -> Iterator[CheckItem]:
-    rows: dict[str, int] = {}
-    coming = {each.split: each for each in recordings}
-    for name, file in (("train", config.data.train), ("heldout", config.data.heldout)):
-        if name in coming:
-            yield CheckItem(f"{name} data", True, _coming(config, coming[name]))
-        elif file is not None:
-            rows[name], items = check_rows(name, file, measure)
-            yield from items
-    if not rows.get("train"):
+    training = 0  # rows
+    coming = {each.windows: each for each in recordings}
+    for name, file in config.data.files:
+        if Path(file) in coming:
+            yield CheckItem(f"{name} data", True, _coming(config, coming[Path(file)]))
+            continue
+        rows, items = check_rows(name, file, measure)
+        yield from items
+        training += rows if name != "heldout" else 0
+    if not training:
         yield made_up_item(config.plan, _screens(config), measure.prompt_limit, measure.vision, measure.text)
     for name in STAGES:
         if stage_of(config, name).steps:
-            yield _batches(name, stage_of(config, name), rows.get("train", 0))
+            yield _batches(name, stage_of(config, name), training)
 
 
 def _coming(config: Config, recording: Recording) -> str:

@@ -38,20 +38,13 @@ def requirements(config: Config, stages: Sequence[str] = STAGES) -> Iterator[Req
     function = reward_function(config)
     if function is not None:
         yield "reward function", lambda: load_object(function, REWARD)
-    yield from ((f"{name} windows", _windows(config, file)) for name, file in windows_files(config))
+    yield from ((f"{name} windows", _windows(config, file)) for name, file in config.data.files if Path(file).exists())
 
 
 def stage_of(config: Config, name: str) -> StageSettings:
     """The settings of ``stage1`` or ``stage2``."""
     stage: StageSettings = getattr(config, name)
     return stage
-
-
-def windows_files(config: Config) -> Iterator[tuple[str, str]]:
-    """(train or heldout, file) of the windows that are there."""
-    for name, file in (("train", config.data.train), ("heldout", config.data.heldout)):
-        if file is not None and Path(file).exists():
-            yield name, file
 
 
 def reward_function(config: Config) -> str | None:

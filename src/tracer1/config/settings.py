@@ -9,6 +9,7 @@ description in the reference (``config/reference.py``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -95,6 +96,19 @@ class DataSettings(Settings):
         if self.record is not None and self.episodes is None:
             raise ValueError("record needs data.episodes, the folder for the recorded episodes")
         return self
+
+    @property
+    def train_files(self) -> tuple[str, ...]:
+        """The files of training windows."""
+        return (self.train,)
+
+    @property
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Each windows file by its name in findings: train (train 1, train 2, ... of several), then heldout."""
+        for number, file in enumerate(self.train_files, start=1):
+            yield f"train {number}" if len(self.train_files) > 1 else "train", file
+        if self.heldout is not None:
+            yield "heldout", self.heldout
 
 
 class PlanSettings(Settings):
