@@ -28,15 +28,16 @@ def requirements(config: Config, stages: Sequence[str] = STAGES) -> Iterator[Req
 
     A stage of 0 steps needs the same, since its parts are built all the same.
     """
-    for name in stages:
+    names = list(stages)
+    for name in names:
         stage = stage_of(config, name)
         yield from ((f"{name} logger", _package(f"{name}.report_to", each)) for each in stage.report_to)
         if stage.vllm:
             yield f"{name} engine", _package(f"{name}.vllm", "vllm")
-    if "stage2" in stages:
+    if "stage2" in names:
         yield "executor", lambda: executor_class(config.executor.name, config.executor.options)
     function = reward_function(config)
-    if function is not None:
+    if function is not None and names:
         yield "reward function", lambda: load_object(function, REWARD)
     yield from ((f"{name} windows", _windows(config, file)) for name, file in config.data.files if Path(file).exists())
 
