@@ -1,4 +1,4 @@
-"""Pre-flight, in seconds and without a GPU: what would stop or spoil a training run, found before it starts.
+"""Pre-flight, in seconds and without a GPU: what would stop or spoil a training run.
 
 Every check is an item with its finding and a remedy; nothing here prints or changes anything.
 """

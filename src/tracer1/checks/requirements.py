@@ -1,4 +1,4 @@
-"""What a run needs before its first step: each part is tried at once, so that none is found missing after stage 1."""
+"""What a run needs before its first step, checked at its start rather than after stage 1."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def require_all(config: Config, stages: Sequence[str] = STAGES) -> None:
 def requirements(config: Config, stages: Sequence[str] = STAGES) -> Iterator[Requirement]:
     """What the stages need: packages of loggers and engines, the executor, the reward, and windows that fit.
 
-    A stage of 0 steps needs the same, since its parts are built all the same.
+    A stage of 0 steps needs the same, since its parts are built too.
     """
     names = list(stages)
     for name in names:

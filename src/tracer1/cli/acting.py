@@ -21,7 +21,7 @@ def act(
         int | None, typer.Option(min=1, help="T: steps forecast (default: the planner's own); 1 is reactive.")
     ] = None,
     executor: Annotated[str, typer.Option(help="dom or ocr.")] = "dom",
-    out: Annotated[Path, typer.Option(help="Where the episode is kept.")] = Path("runs/act"),
+    out: Annotated[Path, typer.Option(help="The folder for the episode.")] = Path("runs/act"),
 ) -> None:
     """One live episode of the plan-act loop.
 
@@ -30,7 +30,7 @@ def act(
     from tracer1.recipes.act import act as run_act
 
     record = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
-    typer.echo(f"{record['ending']}, reward {record['reward']:g}; kept in {out}")
+    typer.echo(f"{record['ending']}, reward {record['reward']:g}; written to {out}")
 
 
 @app.command("check-env")

@@ -1,6 +1,6 @@
 """The README's numbers: three seeds of the demo's two stages, and a reactive agent (T = 1) trained beside each.
 
-Everything is kept under ``OUT/seed-N`` and ``OUT/reactive-N``; started again, it goes on where it was stopped.
+The runs are ``OUT/seed-N`` and ``OUT/reactive-N``; each is resumed when the command is run again.
 """
 
 from __future__ import annotations
