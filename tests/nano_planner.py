@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +89,11 @@ async def play(images: Path, task: str, seed: int, store: EpisodeStore) -> Episo
 
 
 @asynccontextmanager
-async def toy_pages(images: Path) -> AsyncIterator[Callable[[], Awaitable[Env]]]:
-    """Pages of the toy form, as ``recipes.live`` opens them."""
+async def toy_envs(images: Path, count: int) -> AsyncIterator[Sequence[Env]]:
+    """Toy forms, as a live evaluation opens its environments."""
     from tracer1.envs.toy import ToyForm
 
-    async def new_page() -> Env:
-        return ToyForm(images)
-
-    yield new_page
+    yield [ToyForm(images) for _ in range(count)]
 
 
 @pytest.fixture(scope="session")

@@ -267,8 +267,9 @@ def test_an_unknown_bench(run: Callable[..., Result]) -> None:
 
 
 def test_an_unknown_environment(run: Callable[..., Result], tmp_path: Path) -> None:
-    for name in ("atari:pong", "miniwob", "miniwob:"):
-        one_line(run("act", name, "--model", tmp_path), 2, f"no environment '{name}'", "miniwob:login-user")
+    one_line(run("act", "atari:pong", "--model", tmp_path), 2, "no module 'atari'", "by name there are miniwob, toy")
+    for name in ("miniwob", "miniwob:"):
+        one_line(run("act", name, "--model", tmp_path), 2, "miniwob needs a task", "login-user")
 
 
 def test_a_model_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
@@ -279,7 +280,7 @@ def test_a_model_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -
 
 def test_an_unknown_benchmark(run: Callable[..., Result], config: Path, tmp_path: Path) -> None:
     result = run("evaluate", "chess", "--model", tmp_path, "--out", tmp_path / "out", "--config", config)
-    one_line(result, 2, "no benchmark 'chess'; there is miniwob")
+    one_line(result, 2, "no environment 'chess'")
 
 
 def test_windows_and_what_is_in_them(run: Callable[..., Result], toy_store: Any, tmp_path: Path) -> None:

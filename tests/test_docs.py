@@ -86,7 +86,7 @@ def test_every_command_parses(document: Path) -> None:
 
 def test_the_command_check_can_fail() -> None:
     assert len(commands(README)) > 10
-    wrong_kind = "tracer1 data record amiga --tasks a --out b"
+    wrong_kind = "tracer1 data record miniwob --tasks a --episodes many --out b"
     for wrong in ("tracer1 fly", "tracer1 act --model", "tracer1 demo --fast", wrong_kind):
         with pytest.raises(WrongUsage):
             parse(wrong)
@@ -194,7 +194,7 @@ def test_every_setting_of_a_conversion_is_told() -> None:
 def test_every_corpus_and_every_action_of_its_own_is_told() -> None:
     for name in CORPORA:
         assert f"`{name}`" in text(DATA)
-        row = next(line for line in text(DATA).splitlines() if line.startswith("| **types of their own**"))
+        row = next(line for line in text(DATA).splitlines() if line.startswith("| **actions outside UI-TARS**"))
         assert all(action in row for action in EXTRA_ACTIONS.get(name, ()))
 
 

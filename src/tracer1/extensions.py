@@ -21,14 +21,17 @@ from tracer1.errors import SetupError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A function that is called with these positional arguments. ``name`` is "" for a function outside a class."""
+    """A function that is called with these positional arguments. ``name`` is "" for a function outside a class.
+
+    ``coroutine``: whether it is async; None when it may be either.
+    """
 
     name: str
     arguments: tuple[str, ...]
-    coroutine: bool
+    coroutine: bool | None
 
     def __str__(self) -> str:
-        words = ("async " * self.coroutine, "def ", self.name or "function")
+        words = ("async " * bool(self.coroutine), "def ", self.name or "function")
         return f"{''.join(words)}({', '.join(self.arguments)})"
 
 
@@ -50,7 +53,7 @@ ENVIRONMENT = Kind(
         Signature("close", (), True),
     ),
 )
-REWARD = Kind("reward function", function=Signature("", ("completions", "rows"), False))
+REWARD = Kind("reward function", function=Signature("", ("completions", "rows"), None))
 
 
 def is_dotted(path: str) -> bool:
@@ -124,7 +127,7 @@ def _mismatch(loaded: Any, wanted: Signature, *, bound: bool) -> str | None:
     """Why ``loaded`` cannot be called as ``wanted``, or None."""
     if not isinstance(loaded, FunctionType):
         return f"it has no Python method {wanted.name!r}; write: {wanted}"
-    if inspect.iscoroutinefunction(inspect.unwrap(loaded)) != wanted.coroutine:
+    if wanted.coroutine is not None and inspect.iscoroutinefunction(inspect.unwrap(loaded)) != wanted.coroutine:
         word = "must be" if wanted.coroutine else "must not be"
         return f"{wanted.name or loaded.__name__} {word} async; write: {wanted}"
     arguments = [None] * (len(wanted.arguments) + bound)

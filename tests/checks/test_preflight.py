@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,8 @@ def test_a_sound_configuration_passes_every_check(model: Path, checked: Callable
     assert items["train images"].detail == "1 files"
     assert items["train gold plans, stage 1"].detail == "2 recorded plans score 1.0"
     assert items["train gold plans, stage 2"].detail == "2 recorded plans score 1.0"
+    constant = items["train constant plan"].detail
+    assert re.fullmatch(r"best constant plan earns [01]\.\d{3} in stage 1: \w+(, \w+)*", constant)
     assert items["train executor"].detail == "2 of 2 recorded first steps hit their recorded target"
     assert items["stage1 batches"].detail.startswith("143 steps of 2 prompts x 5 rollouts = 10 completions")
     assert "143.00 times through 2 rows" in items["stage2 batches"].detail

@@ -32,7 +32,7 @@ def test_the_text_is_read_off_from_top_to_bottom_and_kept(tmp_path: Path) -> Non
     assert OcrDescriber(tmp_path)(shown) == "'Settings', 'Brightness'"
     blank = Image(b"not the picture", shown.size, ".png")
     assert pickle.loads(pickle.dumps(OcrDescriber(tmp_path)))(shown) == "'Settings', 'Brightness'"
-    with pytest.raises(Exception, match="cannot be read off"):
+    with pytest.raises(Exception, match="its text cannot be read"):
         OcrDescriber(tmp_path)(blank)
 
 

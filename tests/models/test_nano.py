@@ -113,7 +113,7 @@ def test_trl_gives_the_model_what_the_planner_gives_it(nano: Nano, planner: Loca
     from tracer1.rewards.trajectory import PROFILES
     from tracer1.training.scoring import TrajectoryScorer
     from tracer1.training.stages import training_rows
-    from tracer1.training.trl.trainer import make_trainer
+    from tracer1.training.trl.session import make_trainer
 
     rows = training_rows(str(nano.windows))
     settings = StageSettings(steps=1, prompts_per_batch=2, group_size=2, updates_per_batch=1, micro_batch=4, beta=0.0)

@@ -28,9 +28,15 @@ from tracer1.data.windows import make_windows
 from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import DataError, SetupError, TrainingError, UsageError
 from tracer1.evaluation import gate
-from tracer1.evaluation.gate import measured_with, pass_gate
+from tracer1.evaluation.gate import gate_manifest, pass_gate
+from tracer1.evaluation.offline import window_id
+from tracer1.evaluation.planners import folder_source, prediction_manifest
+from tracer1.evaluation.run import HELDOUT
 from tracer1.models.qwen3vl import load_model, load_processor
 from tracer1.recipes.train import names_of, plan_of, stage_with_progress, train
+from tracer1.results.files import append
+from tracer1.results.manifest import claim, made_with
+from tracer1.results.schema import Prediction
 from tracer1.training.base import SEEN
 from tracer1.training.scoring import GroundedScorer, TrajectoryScorer, make_scorer
 from tracer1.training.stages import checkpoint_of, train_stage, training_rows
@@ -239,16 +245,19 @@ def test_what_a_kill_after_the_last_folder_leaves_is_removed(configured: Callabl
 
 @pytest.fixture
 def gated(configured: Callable[..., Config], nano: Nano, tmp_path: Path) -> Callable[..., Config]:
-    """With held-out windows and a finished stage 1, a copy of the base, whose kept plan rewards are ``lift`` better."""
+    """Held-out windows and a finished stage 1, a copy of the base, whose stored plan rewards are ``lift`` better."""
 
     def make(lift: float) -> Config:
         config = configured(f"data.heldout={nano.windows}", "stage2.steps=0")
         run = tmp_path / "run"
         shutil.copytree(nano.folder, run / "checkpoints/stage1")
-        base = {gate.window_id(row): 0.1 * (i % 5) for i, row in enumerate(absolute_rows(str(nano.windows)))}
-        gate.keep_rewards(run, "base", measured_with(config), dict(base))
-        better = {name: value + lift + 0.01 * (i % 3) for i, (name, value) in enumerate(base.items())}
-        gate.keep_rewards(run, "stage1", measured_with(config), dict(better))
+        manifest = prediction_manifest(folder_source(nano.folder), config)
+        ids = [window_id(row) for row in absolute_rows(str(nano.windows))]
+        for name, more in (("base", 0.0), ("stage1", 1.0)):
+            out = run / HELDOUT / f"{name}.jsonl"
+            claim(out, manifest)
+            rewards = [0.1 * (i % 5) + more * (lift + 0.01 * (i % 3)) for i in range(len(ids))]
+            append(out, [Prediction(id, plan_reward=reward) for id, reward in zip(ids, rewards, strict=True)])
         return config
 
     return make
@@ -283,17 +292,16 @@ def test_the_gate_measures_what_nobody_has_and_only_once(
     gated: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, run, said = gated(0.1), tmp_path / "run", list[str]()
-    shutil.rmtree(run / gate.HELDOUT)
+    shutil.rmtree(run / HELDOUT)
     monkeypatch.setattr(gate, "WINDOWS", 6)
     with pytest.raises(TrainingError, match=r"on 6 held-out windows.*difference \+0\.000 "):  # the same planner twice
         pass_gate(config, run, force=False, say=said.append)
-    shutil.rmtree(run / "checkpoints/stage1")
-    (run / "checkpoints/stage1").mkdir()  # nothing there to be measured again
+    (run / "checkpoints/stage1/config.json").unlink()  # it cannot be loaded and measured again
     with pytest.raises(TrainingError, match="on 6 held-out windows"):
         pass_gate(config, run, force=False, say=said.append)
     other = config.model_copy(update={"reward": config.reward.model_copy(update={"gamma": 0.5})})
-    assert gate.decided(run, measured_with(config)) is not None
-    assert gate.decided(run, measured_with(other)) is None
+    assert made_with(run / "gate.json", gate_manifest(config, run))
+    assert not made_with(run / "gate.json", gate_manifest(other, run))
     assert said == []
 
 
@@ -319,7 +327,7 @@ def test_a_new_stage_1_has_to_pass_anew(gated: Callable[..., Config], tmp_path: 
     shutil.rmtree(run / "checkpoints")
     stage_with_progress(config.model_copy(update={"stage1": config.stage2}), run, "stage1")
     assert not (run / "gate.json").exists()
-    assert [path.name for path in (run / gate.HELDOUT).iterdir()] == ["base.json"]
+    assert sorted(path.name for path in (run / HELDOUT).iterdir()) == ["base.jsonl", "base.jsonl.manifest.json"]
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -373,7 +381,7 @@ def test_a_base_is_made_and_remembers_its_strings(
     assert strings == sorted(nano.source.quoted())
     assert load_processor(made["base"]).tokenizer.get_vocab() == nano.tokenizer.get_vocab()
     assert load_model(made["base"]).config.text_config.hidden_size == 32
-    assert steps_of(tmp_path / "run") == [("warmup", 0), ("warmup", 1), ("warmup", 2)]
+    assert steps_of(tmp_path / "run") == [("warmup", 1), ("warmup", 2), ("warmup", 3)]
     assert not (tmp_path / "run" / STATE).exists()
     with pytest.raises(UsageError, match="is there already"):
         train(config, "warmup")

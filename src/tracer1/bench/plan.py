@@ -19,6 +19,7 @@ from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.data.windows_file import absolute_rows, read_windows, with_absolute_images
 from tracer1.errors import SetupError
+from tracer1.evaluation.planners import Planner, PlannerSource
 from tracer1.evaluation.run import live
 from tracer1.models.qwen3vl import LocalPlanner
 from tracer1.plan.text import parse_plan, render_tail
@@ -103,12 +104,12 @@ def _live(planner: LocalPlanner, config: Config) -> Row:
     seconds: dict[str, list[float]] = {"drafted": [], "plain": []}
     with TemporaryDirectory() as folder:
         planner.spent = type(planner.spent)()
-        said = {}
+        said, source = {}, PlannerSource(config.output_dir)
         for name, model in (("plain", Undrafted(planner)), ("drafted", planner)):
             started = time.perf_counter()
-            result = live(model, config, Path(folder), name, settings=settings)
+            result = live(Planner(model, source), config, Path(folder), name, settings=settings)
             seconds[name].append(round(time.perf_counter() - started, 3))
-            said[name] = [turn["completion"] for record in result.records for turn in record["turns"]]
+            said[name] = [turn.completion for episode in result.episodes for turn in episode.turns]
     same = statistics.mean(a == b for a, b in zip(said["plain"], said["drafted"], strict=False))
     return _row("live", planner, seconds, same if len(said["plain"]) == len(said["drafted"]) else 0.0)
 

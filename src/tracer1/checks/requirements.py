@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from tracer1.config.settings import Config, StageSettings
 from tracer1.data.plan_match import require_plan
-from tracer1.errors import SetupError
 from tracer1.executors.registry import executor_class
 from tracer1.extensions import REWARD, is_dotted, load_object
+from tracer1.training.processes import process_count
+from tracer1.training.requirements import check_batch, check_engine, check_logger
 
 Requirement: TypeAlias = tuple[str, Callable[[], object]]  # a name, and a call that raises where it is not met
 STAGES = ("stage1", "stage2")
@@ -31,9 +32,11 @@ def requirements(config: Config, stages: Sequence[str] = STAGES) -> Iterator[Req
     names = list(stages)
     for name in names:
         stage = stage_of(config, name)
-        yield from ((f"{name} logger", _package(f"{name}.report_to", each)) for each in stage.report_to)
+        yield from ((f"{name} logger", partial(check_logger, name, each)) for each in stage.report_to)
         if stage.vllm:
-            yield f"{name} engine", _package(f"{name}.vllm", "vllm")
+            yield f"{name} engine", partial(check_engine, name, stage)
+        if process_count() > 1:
+            yield f"{name} processes", partial(check_batch, name, stage, process_count())
     if "stage2" in names:
         yield "executor", lambda: executor_class(config.executor.name, config.executor.options)
     function = reward_function(config)
@@ -50,21 +53,13 @@ def stage_of(config: Config, name: str) -> StageSettings:
 
 def reward_function(config: Config) -> str | None:
     """The dotted path of the user's own reward, or None."""
-    return getattr(config.reward, "function", None)
+    return config.reward.function
 
 
 def own_code(config: Config) -> list[str]:
     """The dotted paths in a configuration: code that following them would import."""
     paths = [config.executor.name, reward_function(config) or ""]
     return [path for path in paths if is_dotted(path)]
-
-
-def _package(setting: str, package: str) -> Callable[[], None]:
-    def met() -> None:
-        if find_spec(package) is None:
-            raise SetupError(f"{setting} asks for {package}, which is not installed; run: pip install {package}")
-
-    return met
 
 
 def _windows(config: Config, file: str) -> Callable[[], None]:

@@ -21,7 +21,7 @@ def act(
         int | None, typer.Option(min=1, help="T: steps forecast (default: the planner's own); 1 is reactive.")
     ] = None,
     executor: Annotated[str, typer.Option(help="dom or ocr.")] = "dom",
-    out: Annotated[Path, typer.Option(help="The folder for the episode.")] = Path("runs/act"),
+    out: Annotated[Path, typer.Option(help="Where the episode is kept.")] = Path("runs/act"),
 ) -> None:
     """One live episode of the plan-act loop.
 
@@ -29,8 +29,8 @@ def act(
     """
     from tracer1.recipes.act import act as run_act
 
-    record = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
-    typer.echo(f"{record['ending']}, reward {record['reward']:g}; written to {out}")
+    episode = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
+    typer.echo(f"{episode.ending}, reward {episode.reward or 0.0:g}; the episode is in {out}")
 
 
 @app.command("check-env")
@@ -55,7 +55,7 @@ def check_env_command(
 
 @app.command()
 def evaluate(
-    benchmark: Annotated[str, typer.Argument(help="miniwob")],
+    benchmark: Annotated[str, typer.Argument(help="An environment: miniwob, or module:Class of your own.")],
     model: Annotated[str, typer.Option(help="A planner's folder.")],
     out: Annotated[Path, typer.Option(help="The run directory; an evaluation in it is resumed.")],
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: the configuration's.")] = None,
@@ -74,6 +74,7 @@ def evaluate(
     """
     from tracer1.config.loading import load_config
     from tracer1.recipes.evaluate import benchmark as run_benchmark
+    from tracer1.results.json_records import to_json
 
     options = {
         "output_dir": str(out),
@@ -84,4 +85,4 @@ def evaluate(
         "evaluation.steps_per_plan": steps_per_plan,
     }
     values = {key: value for key, value in options.items() if value is not None}
-    emit(run_benchmark(benchmark, model, load_config(config, values=values), horizon))
+    emit(to_json(run_benchmark(benchmark, model, load_config(config, values=values), horizon)))

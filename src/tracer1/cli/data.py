@@ -45,29 +45,29 @@ def convert_command(
     source: Annotated[
         str, typer.Argument(help="agentnet, androidcontrol, gui-odyssey, mind2web, agenttrek or mm-traj")
     ],
-    raw: Annotated[Path, typer.Option(help="The folder with the files as they were published.")],
+    raw: Annotated[Path, typer.Option(help="The folder with the published files.")],
     out: Annotated[Path, typer.Option(help="The episode store to make.")],
     settings: Annotated[list[str] | None, typer.Argument(help="key=value: page=full, terminal=false, ...")] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split, as the corpus names it.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many episodes.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes; the output does not depend on them.")] = 1,
+    split: Annotated[str | None, typer.Option(help="Convert only this split, by the corpus' own name.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Convert only the first episodes.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; their number does not change the output.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first damaged record.")] = False,
 ) -> None:
-    """A corpus' raw files to episodes. Killed, it goes on where it was when started again.
+    """Convert a corpus' raw files to episodes. To resume after an interruption, run the same command again.
 
     Example: tracer1 data convert androidcontrol --raw downloads/android_control --out data/ac --workers 8
     """
-    from tracer1.data.conversion.convert import convert, convert_settings
-    from tracer1.executors.describe import describer
     from tracer1.progress import progress
+    from tracer1.recipes.convert import convert_corpus
 
-    asked = convert_settings(settings or [], split=split, limit=limit, strict=strict)
     with progress(f"convert {source}") as tick:
-        made = convert(source, raw, out, asked, workers, tick, describer(asked.abstractions))
-    typer.echo(f"{made['episodes']} episodes, {made['steps']} steps of {made['records']} records in {out}")
-    for reason, said in made["skipped"].items():
-        typer.echo(f"left out: {said['count']} x {reason}, first {said['first'][0]}")
-    typer.echo(f"what was read, changed and left out: {out}/conversion.json")
+        made = convert_corpus(
+            source, raw, out, settings or [], split=split, limit=limit, strict=strict, workers=workers, tick=tick
+        )
+    typer.echo(f"{made['episodes']} episodes, {made['steps']} steps from {made['records']} records in {out}")
+    for reason, skipped in made["skipped"].items():
+        typer.echo(f"dropped: {skipped['count']} x {reason}, first {skipped['first'][0]}")
+    typer.echo(f"details: {out}/conversion.json")
 
 
 @data.command()

@@ -45,7 +45,7 @@ def demo(
     results = run_demo(resolved, say)
     for line in headline(results):
         typer.echo(line)
-    typer.echo(f"{results['minutes']['all']:.1f} minutes; open {resolved.output_dir}/report.html")
+    typer.echo(f"{results.minutes['all']:.1f} minutes; open {resolved.output_dir}/report.html")
 
 
 def demo_values(quick: bool, out: Path | None) -> dict[str, Any]:

@@ -139,6 +139,7 @@ class RewardSettings(Settings):
     coverage_penalty: NonNegative = 0.15  # per unmatched step, on either side
     repetition: Literal["absolute", "excess"] = "absolute"  # excess counts only repetitions beyond the reference's own
     radius: NonNegative = RADIUS  # stage 2, where no box is known: normalised Euclidean distance
+    function: str | None = None  # "module:name" of a reward of one's own, for both stages
     answer: str = "exact"  # stage 2, tool use: how answers are compared, by name
 
     @field_validator("answer")
@@ -273,13 +274,14 @@ class StageSettings(Settings):
 class EvaluationSettings(Settings):
     """Live evaluation on seeds that no training step has seen."""
 
-    tasks: tuple[str, ...] = ()  # names of MiniWoB++ tasks
+    environment: str = "miniwob"  # a name such as "toy", or module:Class of your own
+    tasks: tuple[str, ...] = ()  # names of the environment's tasks
     visual_tasks: tuple[str, ...] = ()  # tasks decided by what the screen shows, run again with blank images
     seeds_per_task: Positive = 20  # episodes of each task
     first_seed: Count = 5000  # the first of their seeds, which no training episode may use
     max_steps: dict[str, Positive] = Field(default_factory=dict)  # step limit by task
     default_max_steps: Positive = 12  # step limit of every other task
-    pages: Positive = 8  # browser pages that act at once
+    pages: Positive = 8  # environments that act at once
     episode_seconds: AboveZero = 120.0  # time limit of an episode
     steps_per_plan: Positive = 1  # most steps done of one plan while the screen shows nothing unexpected
     temperature: NonNegative = 0.0  # sampling temperature; 0 is greedy

@@ -107,7 +107,10 @@ def find_env(name: str) -> EnvFactory:
     if not is_dotted(name):
         known = ", ".join(ENVIRONMENTS)
         raise UsageError(f"no environment {name!r}; choose one of {known}, or a path such as 'package.module:Class'")
-    return EnvFactory(name, load_object(name, ENVIRONMENT))
+    try:
+        return EnvFactory(name, load_object(name, ENVIRONMENT))
+    except UsageError as error:  # perhaps a registered name was meant
+        raise UsageError(f"{error}; by name there are {', '.join(ENVIRONMENTS)}") from error
 
 
 def open_envs(

@@ -1,4 +1,4 @@
-"""What says in a line what a screen shows, where a corpus has no words for it: text that is read off, or a model."""
+"""Describers of screens that a corpus does not describe: the text on the screen by OCR, or a model's answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tracer1.errors import DataError, ExecutorError, UsageError
 from tracer1.executors.ocr import read_lines
 from tracer1.models.endpoint import Endpoint
 
-SIDE = 960  # pixels of the longer side, as the text is looked for
+SIDE = 960  # pixels of the longer side for OCR
 CACHE = Path.home() / ".cache" / "tracer1" / "screens"
 QUESTION = (
     "Say in one line of at most 20 words what this screen shows: the app or page, and what matters of its state. "
@@ -25,7 +25,7 @@ QUESTION = (
 
 
 class OcrDescriber:
-    """The text on the screen from top to bottom, as OCR reads it; kept by image."""
+    """Describes a screen by its text from top to bottom, read by OCR and cached by image."""
 
     name = f"ocr-{RULES}"
 
@@ -33,7 +33,7 @@ class OcrDescriber:
         self.folder = str(cache or CACHE)
 
     def __call__(self, image: Image) -> str:
-        """A line such as ``'Settings', 'Display', 'Brightness'``; "" where nothing can be read."""
+        """A line such as ``'Settings', 'Display', 'Brightness'``; "" if there is no text."""
         key = (hashlib.sha256(image.data).hexdigest(), SIDE, self.name)
         with Cache(self.folder) as cache:
             line = cache.get(key)
@@ -47,13 +47,13 @@ def _read(image: Image) -> str:
         pixels = np.asarray(Pillow.open(io.BytesIO(image.data)).convert("RGB"))
         lines = read_lines(pixels, SIDE)
     except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError, ExecutorError) as error:
-        raise DataError(f"its text cannot be read off ({error})") from error
+        raise DataError(f"its text cannot be read ({error})") from error
     in_order = sorted(lines, key=lambda line: (round(line.box[1] / 16), line.box[0]))
     return screen("", (line.text for line in in_order if line.score > 0.7 and len(line.text.strip()) > 1))
 
 
 class ModelDescriber:
-    """What a vision-language model answers to QUESTION."""
+    """Describes a screen by a vision-language model's answer to QUESTION."""
 
     def __init__(self, model: str, base_url: str, cache: Path | str | None = None) -> None:
         self.name = model
@@ -65,7 +65,7 @@ class ModelDescriber:
 
 
 def describer(abstractions: str) -> OcrDescriber | ModelDescriber | None:
-    """By the setting ``abstractions``: rules, none, or MODEL@URL as ``qwen3-vl-8b@http://localhost:8000/v1``."""
+    """The describer for the setting ``abstractions``: rules, none or MODEL@URL (``qwen3-vl@http://localhost:8000/v1``)."""
     if abstractions == "none":
         return None
     if abstractions == "rules":

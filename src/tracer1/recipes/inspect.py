@@ -1,4 +1,4 @@
-"""A raw corpus as ``tracer1 data inspect`` sees it: its first episodes, converted into a folder that does not stay."""
+"""``tracer1 data inspect`` of a raw corpus: its first episodes, converted into a temporary folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tracer1.data.inspection.result import Choice, Inspection, Problem, Tick
 
 @contextmanager
 def inspected(path: Path, choice: Choice, limit: int, tick: Tick = quiet) -> Iterator[Inspection]:
-    """What is in ``path``: anything that ``inspect_path`` reads, or the first ``limit`` episodes of a raw corpus.
+    """The inspection of ``path``: what ``inspect_path`` reads, or the first ``limit`` episodes of a raw corpus.
 
-    Inside the block the samples' pictures can be opened. What was damaged in raw files is among the problems.
+    Within the block the pictures of the samples can be opened. Damage in raw files is among the problems.
     """
     source = sniff(path)
     if source is None:
@@ -28,7 +28,7 @@ def inspected(path: Path, choice: Choice, limit: int, tick: Tick = quiet) -> Ite
         made = convert(source, path, folder, ConvertSettings(limit=limit))
         found = inspect_path(Path(folder), choice, tick)
         found.path, found.corpus = path, source
-        for reason, said in made["notes"].get("damaged", {}).items():
-            for example in said["first"]:
+        for reason, note in made["notes"].get("damaged", {}).items():
+            for example in note["first"]:
                 found.problems.add(Problem(example, "", "", reason))
         yield found

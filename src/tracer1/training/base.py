@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,13 +17,13 @@ from tracer1.models.nano import build_model, save_planner
 from tracer1.models.qwen3vl import make_processor
 from tracer1.models.tokenizer import build_tokenizer
 from tracer1.plan.prompt import PROMPTS
-from tracer1.results.run import write_json
+from tracer1.results.files import write_json
 from tracer1.training.checkpoints import publish
-from tracer1.training.stages import OnStep
 from tracer1.training.warmup import STATE, run_warmup
 from tracer1.training.warmup_data import WarmupSource
 
 logger = logging.getLogger(__name__)
+OnStep = Callable[[dict[str, float]], None]  # receives the step's figures
 SEEN = "strings_seen.json"  # beside a base: every string that its demonstrations quote
 
 

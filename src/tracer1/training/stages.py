@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset
 
@@ -17,20 +16,24 @@ from tracer1.errors import SetupError
 from tracer1.files import write_atomic
 from tracer1.models.nano import save_planner
 from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.results.schema import MetricsRow
 from tracer1.training.checkpoints import publish
+from tracer1.training.processes import first_does
 from tracer1.training.scoring import make_scorer
-from tracer1.training.trl.trainer import train_grpo
+from tracer1.training.trl.session import train_grpo
 
-Row = dict[str, Any]
-OnStep = Callable[[Row], None]  # told the step's figures
+OnStep = Callable[[MetricsRow], None]  # receives the step's figures
 
 
 def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
-    """One stage of GRPO. Stage 2 starts from this run's stage 1 where there is one, else from ``model.path``."""
+    """One stage of GRPO. Stage 2 starts from this run's stage 1 where there is one, else from ``model.path``.
+
+    Of several processes the first publishes the folder, and the others wait for it.
+    """
     out = run / "checkpoints" / name
     states = run / "trainer" / name
-    if out.exists():
-        shutil.rmtree(states, ignore_errors=True)  # the run was killed before it could
+    if first_does(out.exists):
+        first_does(lambda: _remove(states))  # the run was killed before it could
         return out
     settings: StageSettings = getattr(config, name)
     before = run / "checkpoints" / "stage1"
@@ -56,9 +59,16 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
         save_planner(model, processor.tokenizer, folder, processor)
         write_atomic(folder / FILE, planner_file(settings_of(config, name)))
 
-    publish(out, write)
-    shutil.rmtree(states, ignore_errors=True)  # its optimiser states are of no more use
+    def finish() -> None:
+        publish(out, write)
+        _remove(states)  # its optimiser states are of no more use
+
+    first_does(finish)
     return out
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def training_rows(path: str) -> Dataset:

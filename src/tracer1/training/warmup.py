@@ -22,7 +22,8 @@ from torch.nn.functional import cross_entropy
 from tracer1.config.settings import WarmupSettings
 from tracer1.errors import UsageError
 from tracer1.models.qwen3vl import open_image
-from tracer1.training.records import forget_after
+from tracer1.training.checkpoints import disk_errors
+from tracer1.training.records import drop_steps_after
 from tracer1.training.warmup_data import Example, Phrasing, WarmupSource
 
 IGNORED = -100
@@ -149,7 +150,7 @@ def run_warmup(
         except (RuntimeError, ValueError) as error:
             raise UsageError(f"{state_file} is of another model or other data; remove it to begin anew") from error
         first_step = state["step"]
-    forget_after(out / "metrics.jsonl", "warmup", first_step, offset=1)
+    drop_steps_after(out / "metrics.jsonl", "warmup", first_step)
     collate = Collator(processor)
     model.train()
     out.mkdir(parents=True, exist_ok=True)
@@ -164,9 +165,14 @@ def run_warmup(
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad()
-            row = {"step": step, "loss": loss.item(), "grad_norm": norm.item(), "seconds": time.monotonic() - started}
+            row = {
+                "step": step + 1,
+                "loss": loss.item(),
+                "grad_norm": norm.item(),
+                "seconds": time.monotonic() - started,
+            }
             on_step(row)
-            metrics.write(json.dumps({"stage": "warmup", **row}) + "\n")
+            metrics.write(json.dumps({"stage": "warmup", **row, "seconds": {"step": row["seconds"]}}) + "\n")
             metrics.flush()
             if (step + 1) % settings.save_every == 0:
                 _save(state_file, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
@@ -175,5 +181,6 @@ def run_warmup(
 
 def _save(path: Path, state: dict[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with disk_errors(path):
+        torch.save(state, temporary)
+        os.replace(temporary, path)

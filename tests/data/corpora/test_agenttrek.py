@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 from corpora import agenttrek as raw_agenttrek
@@ -58,28 +59,112 @@ def test_rows_of_a_goal_and_a_growing_history_are_one_trajectory(tmp_path: Path)
     assert goals(read(tmp_path, rows)) == [("A", 2), ("B", 1), ("B", 2)]
 
 
-def test_rows_out_of_order_and_gaps_are_told(tmp_path: Path) -> None:
-    gap = trajectory("A", "click('12')", "click('13')", "click('22')")
-    first, second, third, fourth = read(tmp_path, [gap[0], gap[2], gap[1], gap[0]])
+def test_rows_in_any_order_are_joined_by_their_history(tmp_path: Path) -> None:
+    calls = [f"click('{number}')" for number in ("12", "13", "22", "30")]
+    rows = [*trajectory("A", *calls), *trajectory("A", calls[3], *calls[:3], tags=True), *trajectory("B", *calls)]
+    rows += trajectory("B", calls[0], "send_msg_to_user('Done.')")
+    whole = {tuple(step.action.element for step in c.episode.steps) for c in read(tmp_path, rows) if not_note(c)}
+    for seed in range(5):
+        mixed = random.Random(seed).sample(rows, len(rows))
+        found = read(tmp_path, mixed)
+        assert all(not c.notes for c in found if not_note(c))
+        assert {tuple(step.action.element for step in c.episode.steps) for c in found if not_note(c)} == whole
+        assert sorted(goals(found)) == [("A", 4), ("A", 4), ("B", 2), ("B", 4)]
+
+
+def not_note(found: ConvertedEpisode | Note) -> TypeGuard[ConvertedEpisode]:
+    return isinstance(found, ConvertedEpisode)
+
+
+def test_interleaved_trajectories_of_one_goal_are_kept_apart(tmp_path: Path) -> None:
+    one, other = trajectory("A", "click('12')", "click('13')"), trajectory("A", "click('22')", "click('30')")
+    found = read(tmp_path, [one[0], other[0], one[1], other[1]])
+    assert [[step.action.element for step in c.episode.steps] for c in found if not_note(c)] == [
+        ["12", "13"],
+        ["22", "30"],
+    ]
+
+
+def test_a_repeated_row_is_used_once_and_a_missing_row_is_noted(tmp_path: Path) -> None:
+    gap = trajectory("A", "click('12')", "click('13')", "click('22')", "click('30')")
+    first, second, third = read(tmp_path, [gap[3], gap[1], gap[0], gap[0]])
     assert isinstance(first, ConvertedEpisode)
     assert isinstance(second, ConvertedEpisode)
     assert isinstance(third, ConvertedEpisode)
-    assert isinstance(fourth, ConvertedEpisode)
-    assert first.notes == fourth.notes == ()
-    assert second.notes[0] == Note(
-        "changed", "rows out of order or missing", "agenttrek_1207.json row 1", "begins at step 2"
-    )
-    assert second.episode.labels["first_step"] == 2
-    assert third.notes[0].detail == "begins at step 1"
+    assert first.notes[0] == Note("changed", "rows missing", "agenttrek_1207.json row 0", "begins at step 3")
+    assert first.episode.labels["first_step"] == 3
+    assert (len(second.episode.steps), len(third.episode.steps)) == (2, 1)
 
 
 def test_a_bad_row_costs_itself_and_is_named(tmp_path: Path) -> None:
     rows = trajectory("A", "click('12')", "click('13')", "click('22')")
     found = read(tmp_path, [rows[0], {"messages": 3}, rows[2]])
-    assert [type(item) for item in found] == [ConvertedEpisode, Note, ConvertedEpisode]
-    assert found[1] == Note(
+    assert [type(item) for item in found] == [Note, ConvertedEpisode, ConvertedEpisode]
+    assert found[0] == Note(
         "damaged", "no usable messages", "agenttrek_1207.json row 1: messages", "expected list, found int"
     )
+
+
+# ---- actions that failed ---------------------------------------------------------------------------------------------
+
+
+def failing() -> list[Row]:
+    """The second of three actions fails."""
+    calls = ["click('12')", "click('99')", "click('13')"]
+    errors = ["", "", "TimeoutError: no element 99"]
+    pairs = enumerate(zip(calls, errors, strict=True))
+    return [row("A", calls[:k], reply(call), error=error) for k, (call, error) in pairs]
+
+
+def test_actions_that_ended_in_an_error_are_not_imitated(tmp_path: Path) -> None:
+    found = one(tmp_path, failing())
+    assert [step.action.element for step in found.episode.steps] == ["12", "13"]
+    assert found.episode.labels["failed_actions"] == 1
+    where, why = "agenttrek_1207.json row 1: messages[-1].content", "click('99'): TimeoutError: no element 99"
+    assert found.notes == (Note("filtered", "action ended in an error", where, why),)
+    text = found.episode.steps[1].text
+    assert text is not None
+    assert text.endswith("## Focused element:\nNone")  # the history does not have the action that failed
+
+
+def test_actions_that_ended_in_an_error_are_labelled_when_kept(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/agenttrek_1207.json").write_text(json.dumps(failing()))
+    made = convert("agenttrek", tmp_path / "raw", tmp_path / "out", ConvertSettings(failed="keep"))
+    (episode,) = read_episodes(tmp_path / "out")
+    assert [dict(step.labels) for step in episode.steps] == [{}, {"error": True}, {}]
+    assert made["counts"]["outcome"] == {"error": 1}
+    assert episode.steps[2].text is not None
+    assert "TimeoutError" in episode.steps[2].text
+
+
+# ---- trees that are too long -----------------------------------------------------------------------------------------
+
+
+def test_a_long_tree_is_cut_to_the_block_of_the_target(tmp_path: Path) -> None:
+    tree = "\n".join(["RootWebArea 'Shop'", *(f"\t[{i}] link 'Entry {i}', clickable" for i in range(1000))])
+    rows = [
+        row("A", [], reply("click('707')"), tree=tree),
+        row("A", ["click('707')"], reply("scroll(0, 9)"), tree=tree),
+    ]
+    steps = one(tmp_path, rows, ConvertSettings(max_tree=2000)).episode.steps
+    texts = [(step.text or "").partition("\n\n## Focused")[0] for step in steps]
+    assert all(1500 < len(text) <= 2000 for text in texts)
+    assert texts[0].startswith("RootWebArea 'Shop'\n[")
+    assert "[707] link 'Entry 707', clickable\n" in texts[0]
+    assert texts[1].startswith("RootWebArea 'Shop'\n\t[0] link 'Entry 0', clickable\n")
+    assert [str(step.labels["tree_lines"]).endswith(" of 1000") for step in steps] == [True, True]
+    assert steps[0].abstraction.startswith("Shop: 'Entry 6")  # what the block shows
+    for settings in (ConvertSettings(max_tree=0), ConvertSettings(max_tree=40_000)):
+        whole = one(tmp_path, rows, settings).episode.steps[0]
+        assert ((whole.text or "").startswith(tree), "tree_lines" in whole.labels) == (True, False)
+    default = one(tmp_path, rows).episode.steps[0].text
+    assert len(default or "") < 12_100
+
+
+@pytest.mark.parametrize("tree", ["x" * 100, "root\n" + "y" * 300, "root\n[2] 'StaticText [1] z'\n" + "y\n" * 100])
+def test_odd_trees_are_cut_too(tree: str) -> None:
+    assert len(axtree.cut(tree, "1", 50)[0]) <= 50 + 4 + 2 * axtree.MARK
 
 
 def test_ids_are_those_of_the_content(tmp_path: Path) -> None:
@@ -213,13 +298,13 @@ def test_actions_beyond_ui_tars_are_dropped_when_asked(tmp_path: Path) -> None:
     rows = trajectory("A", "hover('12')", "go_back()", "click('12')")
     found = one(tmp_path, rows, ConvertSettings(extra_actions="drop"))
     assert [step.action.action_type for step in found.episode.steps] == ["click"]
-    assert [note.reason for note in found.notes] == ["beyond UI-TARS: hover", "beyond UI-TARS: go_back"]
+    assert [note.reason for note in found.notes] == ["no equivalent: hover", "no equivalent: go_back"]
 
 
 @pytest.mark.parametrize("call", ["-" * 10_000 + "1", "(" * 300, "a" + ".a" * 20_000, "x" * 200_000])
 def test_code_too_deep_is_damaged(tmp_path: Path, call: str) -> None:
     found = one(tmp_path, trajectory("A", "click('12')", call))
-    assert [(note.kind, note.reason) for note in found.notes] == [("damaged", "an action that cannot be parsed")]
+    assert [(note.kind, note.reason) for note in found.notes] == [("damaged", "unparsable action")]
     assert found.episode.steps[-1].status == "done"
 
 
@@ -241,7 +326,7 @@ def test_a_converted_store_is_clean(converted: tuple[Path, dict[str, Any]]) -> N
     out, said = converted
     found = inspect_path(out)
     assert [str(problem) for problem in found.problems] == []
-    assert (found.rows, said["episodes"], said["steps"]) == (15, 15, 50)
+    assert (found.rows, said["episodes"], said["steps"]) == (14, 14, 49)
     for episode in read_episodes(out):
         assert [step.status for step in episode.steps] == ["not done"] * (len(episode.steps) - 1) + ["done"]
 
@@ -252,7 +337,7 @@ def test_everything_left_out_is_counted(converted: tuple[Path, dict[str, Any]]) 
         kind: {reason: told["count"] for reason, told in reasons.items()} for kind, reasons in said["notes"].items()
     }
     assert notes["damaged"] == {
-        "an action that cannot be parsed": 1,
+        "unparsable action": 1,
         "nested too deep": 1,
         "no '# Observation of current step:'": 1,
         "no usable assistant": 1,
@@ -260,7 +345,8 @@ def test_everything_left_out_is_counted(converted: tuple[Path, dict[str, Any]]) 
         "no usable user": 1,
         "unreadable": 1,  # half a character
     }
-    assert notes["changed"] == {"element not in the tree": 1, "rows out of order or missing": 2}
+    assert notes["changed"] == {"rows missing": 1}
+    assert notes["filtered"] == {"action ended in an error": 1}
     assert notes["dropped"]["no <action>"] == notes["dropped"]["no steps"] == notes["dropped"]["duplicate content"] == 1
     assert {reason for _, reason in DROPPED} <= set(notes["dropped"])
 
@@ -279,12 +365,12 @@ def test_windows_show_the_page_and_gold_plans_score_1(converted: tuple[Path, dic
             assert score.format == 1
             assert score.accuracy == pytest.approx(1 - 0.1 * score.terms["repetition"])
             scored += 1
-    assert scored == 50
+    assert scored == 49
 
 
 def test_strict_stops_at_the_first_damage(tmp_path: Path) -> None:
     raw_agenttrek.make(tmp_path)
-    with pytest.raises(DataError, match=r"row 70: .*cannot be parsed"):
+    with pytest.raises(DataError, match=r"row 77: messages: user: no usable user"):
         convert("agenttrek", tmp_path, tmp_path / "out", ConvertSettings(strict=True))
 
 

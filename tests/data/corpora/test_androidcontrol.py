@@ -162,7 +162,7 @@ def test_a_scaled_image_keeps_the_device_for_its_coordinates(one: Make) -> None:
     assert step.action.point is not None
     assert (step.action.point.x, step.action.point.y) == pytest.approx((0.5, 0.125))
     assert step.box == pytest.approx((10 / 108, 20 / 240, 98 / 108, 40 / 240))
-    assert reasons(converted).count("image of another size than recorded") == 2
+    assert reasons(converted).count("image size differs from record") == 2
 
 
 def test_where_the_recorded_size_has_another_shape_the_image_is_believed(one: Make) -> None:
@@ -171,7 +171,7 @@ def test_where_the_recorded_size_has_another_shape_the_image_is_believed(one: Ma
     assert step.size == fixture.SIZE
     assert step.action.point is not None
     assert (step.action.point.x, step.action.point.y) == pytest.approx((0.5, 0.125))
-    assert reasons(converted).count("image of another size than recorded") == 2
+    assert reasons(converted).count("image size differs from record") == 2
 
 
 @pytest.mark.parametrize("sizes", [[], [0, 0], [-108, 240], [108]])
@@ -311,7 +311,7 @@ def test_a_whole_conversion(raw: Path, tmp_path: Path) -> None:
         "wrong CRC": 1,
     }
     assert made["notes"]["damaged"]["wrong CRC"]["first"] == [
-        f"{fixture.BAD} record 0: its bytes were changed; fetch the file again"
+        f"{fixture.BAD} record 0: its bytes are damaged; fetch the file again"
     ]
     assert made["notes"]["dropped"]["no goal"]["first"] == [f"{fixture.BAD} record 6: goal: 10"]
     assert made["counts"]["split"] == {"test": 2, "train": 6, "unknown": 1, "validation": 1}

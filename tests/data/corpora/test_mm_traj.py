@@ -114,6 +114,9 @@ def test_code_is_the_first_block(text: str, found: str | None) -> None:
     [
         ("I see cups. I will count them. Then I answer.", "I will count them."),
         ("Ask Dr. Who. Let me search for it", "Let me search for it"),
+        ("To sum it, I first need to read it. Then I will add.", "To sum it, I first need to read it."),
+        ("I now have to draw. We'll see.", "I now have to draw."),
+        ("I have what I need: 3. We must answer.", "We must answer."),
         ("It is 3.\nDone", "It is 3."),
         ("It is so:\n\n**Thought:** I'll answer.", "I'll answer."),
         ("", ""),
@@ -177,7 +180,7 @@ def test_code_too_deep_is_damaged(tmp_path: Path, source: str) -> None:
     with pytest.raises(UnparsableCode) as raised:
         read_call(source)
     assert raised.value.damaged
-    with pytest.raises(UnusableRecord, match=r"a\.json row 0: conversations\[2\]: code that cannot be parsed"):
+    with pytest.raises(UnusableRecord, match=r"a\.json row 0: conversations\[2\]: unparsable code"):
         one(tmp_path, row("a", "Task: Deep.", code("", source)))
 
 
@@ -216,15 +219,15 @@ def test_a_turn_is_a_step_with_what_came_back(tmp_path: Path) -> None:
 def test_turns_without_code_go_with_their_error(tmp_path: Path) -> None:
     found = one(tmp_path, row("a", "Task: Find.", "**", error(0, NO_CODE), code("Done.", "final_answer(2)")))
     assert steps(found) == [{"action_type": "finished", "content": "2"}]
-    assert found.episode.steps[0].abstraction == "the task, and nothing known yet"
-    assert found.notes == (Note("dropped", "a turn without code", "a.json row 0: conversations[2]", "**"),)
+    assert found.episode.steps[0].abstraction == "the task, nothing else known yet"
+    assert found.notes == (Note("dropped", "turn without code", "a.json row 0: conversations[2]", "**"),)
 
 
 def test_an_answer_that_failed_is_no_step(tmp_path: Path) -> None:
     turns = (code("So.", "final_answer(x)"), error(0, "name 'x' is not defined"), code("So.", "final_answer('y')"))
     found = one(tmp_path, row("a", "Task: Find.", *turns))
     assert steps(found) == [{"action_type": "finished", "content": "y"}]
-    assert told(found) == [("dropped", "an answer before the end")]
+    assert told(found) == [("dropped", "answer before the end")]
 
 
 def test_an_answer_that_failed_at_the_end_is_no_end(tmp_path: Path) -> None:
@@ -270,13 +273,13 @@ def test_a_recording_that_ends_with_an_output_is_finished_with_the_answer(tmp_pa
 def test_code_that_is_no_python_is_kept_and_told(tmp_path: Path) -> None:
     found = one(tmp_path, row("a", "Task: Try.", code("Hm.", "for")))
     assert steps(found) == [{"action_type": "python", "arguments": {"code": "for"}}]
-    assert told(found) == [("changed", "code that is no Python is kept as python")]
+    assert told(found) == [("changed", "code that is not Python, kept as python")]
 
 
 def test_abstractions_are_by_rule_or_none(tmp_path: Path) -> None:
     record = row("a", "Task: Try.", code("Hm.", "x = 1"), output(0, ""), code("", "final_answer(1)", heading=""))
     known = one(tmp_path, record).episode
-    assert [step.abstraction for step in known.steps] == ["the task, and nothing known yet", "no output"]
+    assert [step.abstraction for step in known.steps] == ["the task, nothing else known yet", "no output"]
     assert known.steps[1].instruction == "finished"
     silent = one(tmp_path, record, ConvertSettings(abstractions="none")).episode
     assert [step.abstraction for step in silent.steps] == ["", ""]
@@ -286,7 +289,7 @@ def test_abstractions_are_by_rule_or_none(tmp_path: Path) -> None:
 def test_unexpected_turns_are_told(tmp_path: Path) -> None:
     found = one(tmp_path, row("a", "Task: Try.", code("", "x = 1"), "Go on!", code("", "final_answer(1)")))
     assert len(found.episode.steps) == 2
-    assert told(found) == [("dropped", "a turn that is neither a step nor an output")]
+    assert told(found) == [("dropped", "turn that is neither step nor output")]
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -308,7 +311,7 @@ def test_another_file_of_the_same_last_name_is_not_taken(tmp_path: Path) -> None
     (tmp_path / "00016/1.jpg").write_bytes(picture("red"))
     found = one(tmp_path, row("a", "Task: Look.", code("", "final_answer(1)"), image="data/tongagent/00015/1.jpg"))
     assert found.episode.files == ()
-    assert told(found) == [("changed", "picture not at hand")]
+    assert told(found) == [("changed", "picture missing")]
 
 
 def test_pictures_that_are_missing_are_labelled_or_cost_the_episode(tmp_path: Path) -> None:
@@ -318,7 +321,7 @@ def test_pictures_that_are_missing_are_labelled_or_cost_the_episode(tmp_path: Pa
     kept = one(tmp_path, record)
     assert kept.episode.labels["files_missing"] == 2
     assert [note.detail for note in kept.notes] == ["a.jpg", "b.jpg"]
-    with pytest.raises(UnusableRecord, match=r"picture not at hand: a\.jpg") as raised:
+    with pytest.raises(UnusableRecord, match=r"picture missing: a\.jpg") as raised:
         one(tmp_path, record, ConvertSettings(unseen="drop"))
     assert raised.value.notes[-1].kind == "dropped"
 
@@ -385,13 +388,13 @@ def test_everything_left_out_is_counted(converted: tuple[Path, dict[str, Any]]) 
     notes = {kind: {reason: one["count"] for reason, one in found.items()} for kind, found in said["notes"].items()}
     assert notes == {
         "changed": {
-            "code that is no Python is kept as python": 1,
+            "code that is not Python, kept as python": 1,
             "repeated episode id": 1,
-            "file not at hand": 1,
-            "picture not at hand": 1,
+            "file missing": 1,
+            "picture missing": 1,
         },
         "damaged": {
-            "code that cannot be parsed": 1,
+            "unparsable code": 1,
             "nested too deep": 1,
             "no task": 1,
             "no usable id": 4,
@@ -401,8 +404,8 @@ def test_everything_left_out_is_counted(converted: tuple[Path, dict[str, Any]]) 
             "unreadable picture": 2,
         },
         "dropped": {
-            "a turn without code": 2,
-            "an answer before the end": 1,
+            "turn without code": 2,
+            "answer before the end": 1,
             "duplicate content": 2,
             "no steps": 1,
         },
@@ -459,3 +462,14 @@ def test_any_number_of_workers_writes_the_same(converted: tuple[Path, dict[str, 
     raw_mm_traj.make(tmp_path)
     convert("mm-traj", tmp_path, tmp_path / "out", workers=2, batch=3)
     assert (tmp_path / "out/episodes.jsonl").read_bytes() == (out / "episodes.jsonl").read_bytes()
+
+
+def test_a_folder_of_pretty_printed_objects_is_said_to_be_that(tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        record = row(name, "Task: Add.", code("So.", "final_answer(1)"))
+        (tmp_path / name).write_text(json.dumps(record, indent=2))
+    with pytest.raises(DataError, match=r"from 2 records: 2 x one JSON object over several lines, first a\.json"):
+        convert("mm-traj", tmp_path, tmp_path / "out")
+    (tmp_path / "c.json").write_text(json.dumps([record]))
+    made = convert("mm-traj", tmp_path, tmp_path / "out")
+    assert (made["episodes"], made["skipped"]["one JSON object over several lines"]["count"]) == (1, 2)

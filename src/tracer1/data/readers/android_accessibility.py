@@ -1,8 +1,7 @@
-"""The ``AndroidAccessibilityForest`` message: what Android said of every window on the screen at one moment.
+"""The ``AndroidAccessibilityForest`` message: the accessibility trees of all windows on a screen.
 
-Numbers and kinds of the fields are those of https://github.com/google-deepmind/android_env, android_env/proto/a11y at
-commit 60db435. Declared are those that are read; others pass. A value that is zero is not in a message, so all
-have defaults.
+The fields follow https://github.com/google-deepmind/android_env, android_env/proto/a11y at commit 60db435. Only the
+fields that are used are declared; others are ignored. A message omits zero values, so all fields have defaults.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message, message_fa
 
 from tracer1.errors import DataError
 
-Bounds = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the screen; edges may lie outside of it
+Bounds = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the screen; edges may lie outside
 
 LIMIT = 4 << 20  # bytes of one forest; a screen of 150 nodes has about 40 kB
 NODE_LIMIT = 50_000  # nodes of one forest
@@ -35,7 +34,7 @@ WINDOW_KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One view. ``child_ids`` are ``unique_id`` of nodes of the same window."""
+    """One view. ``child_ids``: the ``unique_id`` of nodes in the same window."""
 
     unique_id: int = 0
     child_ids: tuple[int, ...] = ()
@@ -57,7 +56,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ScreenWindow:
-    """One window. A window of a greater ``layer`` lies in front; ``kind`` is one of WINDOW_KINDS."""
+    """One window. A higher ``layer`` is in front; ``kind`` is one of WINDOW_KINDS."""
 
     nodes: tuple[Node, ...] = ()
     bounds: Bounds = (0, 0, 0, 0)
@@ -75,9 +74,9 @@ class Forest:
 
 
 def decode_forest(data: bytes, where: str = "accessibility tree") -> Forest:
-    """Read one message; no bytes are a forest without windows.
+    """Read one message; empty bytes are a forest without windows.
 
-    Raises DataError, beginning with ``where``, when it is no such message, is larger than LIMIT bytes or has more than
+    Raises DataError, beginning with ``where``, if it is another message, is larger than LIMIT bytes or has more than
     NODE_LIMIT nodes.
     """
     if len(data) > LIMIT:
@@ -94,7 +93,7 @@ def decode_forest(data: bytes, where: str = "accessibility tree") -> Forest:
 
 
 def encode_forest(forest: Forest) -> bytes:
-    """The bytes of a forest, the same for the same forest; DataError when a number or a kind has no place in it."""
+    """The bytes of a forest, equal for equal forests. Raises DataError for a number or kind out of range."""
     encoded = _forest()()
     try:
         for window in forest.windows:
@@ -206,7 +205,7 @@ def _forest() -> Any:
     window = file.message_type.add(name="AndroidAccessibilityWindowInfo")
     add(window, "bounds_in_screen", 1, part, "ProtoRect")
     add(window, "layer", 4, int32)
-    add(window, "window_type", 6, int32)  # an enum of ours would hide the kinds that a later Android adds
+    add(window, "window_type", 6, int32)  # as an enum, kinds that a later Android adds would be lost
     add(window, "is_active", 8, flag)
     add(window, "is_focused", 9, flag)
     add(window, "tree", 11, part, "AndroidAccessibilityTree")

@@ -1,7 +1,7 @@
-"""Pictures by the names that records give them, whether they lie in a folder, in a zip or in a zip in parts.
+"""Images by the names that records use, in a folder, in a zip or in a zip in parts.
 
-A record's name may lack the folders that the archive has, or have others. So a name that is not there as it stands is
-looked up by its last part; of several such files the one counts that has the most last parts in common, if it is one.
+A record may name other folders than the archive has. So a name that is not found is looked up by its file name alone;
+among several such files, the one with the longest common end of the path counts, if there is only one.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tracer1.errors import DataError
 
 
 class ImageSource(ABC):
-    """Pictures by name. DataError when a name is not there, stands for several, or leads out of the folder."""
+    """Images by name. Raises DataError for a name that is missing, ambiguous or outside of the folder."""
 
     def __init__(self, place: Path, limit: int) -> None:
         self.place, self._limit = place, limit
 
     @abstractmethod
     def names(self) -> Iterable[str]:
-        """All files, by the names of the source."""
+        """The names of all files."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -35,13 +35,13 @@ class ImageSource(ABC):
 
     @abstractmethod
     def path(self, name: str) -> Path | None:
-        """The file itself, where it is one of its own; None in an archive."""
+        """The path of the file; None in an archive."""
 
     @abstractmethod
     def _has(self, name: str) -> bool: ...
 
     def find(self, name: str) -> str | None:
-        """The name under which the source has what a record calls ``name``; None when it has no such file."""
+        """The source's own name for the file that a record calls ``name``; None if there is no such file."""
         if leaves_folder(name):
             raise DataError(f"{self.place}: {name!r} leads out of the folder; name a file below it")
         if self._has(name):
@@ -68,7 +68,7 @@ class ImageSource(ABC):
         return index
 
     def close(self) -> None:  # noqa: B027  a folder has nothing to close
-        """Let go of what is open."""
+        """Close the open files."""
 
     def __enter__(self) -> Self:
         return self
@@ -80,9 +80,9 @@ class ImageSource(ABC):
 
 
 def open_images(place: Path | str, limit: int = LIMIT) -> ImageSource:
-    """A folder, a ``.zip``, or the last part of a zip in parts; ``limit``: the most bytes of one picture.
+    """Open a folder, a ``.zip``, or the last part of a zip in parts. ``limit``: bytes of one image.
 
-    Raises DataError when it is none of these or cannot be read.
+    Raises DataError if ``place`` is something else or cannot be read.
     """
     place = Path(place)
     if place.is_dir():
@@ -93,20 +93,20 @@ def open_images(place: Path | str, limit: int = LIMIT) -> ImageSource:
 
 
 def _in_common(one: list[str], other: list[str]) -> int:
-    """How many last parts two paths share."""
+    """The number of equal parts at the ends of two paths."""
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one[::-1], other[::-1], strict=False))))
 
 
 class ImageFolder(ImageSource):
-    """Files below a folder. Links are followed: a cache of downloads is made of them."""
+    """Files below a folder. Links are followed, since caches of downloads consist of them."""
 
     def names(self) -> Iterable[str]:
         for folder, _, files in os.walk(self.place):
             names = ((Path(folder) / file).relative_to(self.place).as_posix() for file in files)
-            yield from filter(self._has, names)  # a pipe would be waited for
+            yield from filter(self._has, names)  # reading a pipe would block
 
     def _has(self, name: str) -> bool:
-        return os.path.isfile(self.place / name)  # pathlib's raises where a name is too long
+        return os.path.isfile(self.place / name)  # pathlib raises for a name that is too long
 
     def path(self, name: str) -> Path:
         return self.place / self._found(name)

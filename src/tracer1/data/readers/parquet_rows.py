@@ -1,8 +1,8 @@
-"""Rows of Parquet files by their place: a few columns of all of them for an index, or whole rows one at a time.
+"""Rows of Parquet files by position: small columns of all rows for an index, or whole rows one at a time.
 
-A row of a corpus with images may take megabytes, so no more than a handful is decoded at once, and what lies ahead in a
-file is reached by going on in it. Memory is bounded by the largest page of a column, which writers may make as large as
-a row group. What cannot be read is told and costs no row before it.
+A row with images may take megabytes, so only a few are decoded at once, and later rows of a file are reached by reading
+on. Memory is bounded by the largest page of a column, which may be as large as a row group. Damage is reported, and no
+row before it is lost.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ERRORS = (OSError, ValueError, pa.ArrowException)  # ValueError: text that is n
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stands; ``row`` counts from 0 in its row group."""
+    """The position of a row; ``row`` counts from 0 in its row group."""
 
     file: Path
     group: int
@@ -34,9 +34,9 @@ class Place:
 
 
 def index_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]] | Damaged]:
-    """The place of every row with its values in ``columns``, which should be small; nothing else is read.
+    """The place of every row with its values in ``columns``, which should be small. Nothing else is read.
 
-    A file, a row group or a column that cannot be read comes as Damaged.
+    A file, row group or column that cannot be read comes as Damaged.
     """
     try:
         with _open(file) as parquet:
@@ -57,16 +57,16 @@ def index_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[Place, dict
 
 
 class RowReader:
-    """Reads rows whole but for the columns left out. Rows asked for in the files' order are read in one pass."""
+    """Reads the given columns of single rows. Rows requested in the files' order are read in one pass."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns = list(columns)
-        self._rows: Iterator[tuple[int, Any]] = iter(())  # (number, table of one row) from the cursor on
-        self._at: Place | None = None  # the row that comes next
-        self._wrong: dict[tuple[Path, int], tuple[int, str]] = {}  # where a group cannot be read any further
+        self._rows: Iterator[tuple[int, Any]] = iter(())  # (number, table of one row) from ``_at`` on
+        self._at: Place | None = None  # the next row
+        self._wrong: dict[tuple[Path, int], tuple[int, str]] = {}  # by group: the first unreadable row and the reason
 
     def read(self, place: Place) -> dict[str, Any] | Damaged:
-        """The row at ``place``; a column that the file lacks is absent."""
+        """The row at ``place``, without the columns that the file lacks."""
         group = (place.file, place.group)
         if self._at is None or (self._at.file, self._at.group) != group or self._at.row > place.row:
             self._rows = self._from_start(*group)
@@ -95,7 +95,7 @@ class RowReader:
 
 
 def _open(file: Path) -> Any:
-    return pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)  # mapped: a page is not copied twice
+    return pq.ParquetFile(file, memory_map=True, page_checksum_verification=True)  # mapped, to save a copy
 
 
 def _line(error: Exception) -> str:

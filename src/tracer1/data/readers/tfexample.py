@@ -1,7 +1,7 @@
-"""``tf.train.Example`` messages without TensorFlow: a name to a list of bytes, of integers or of floats.
+"""``tf.train.Example`` messages without TensorFlow: lists of bytes, integers or floats by name.
 
 The messages are declared here (https://github.com/tensorflow/tensorflow, core/example/example.proto and feature.proto)
-and kept in a pool of their own, so that a process which also imports TensorFlow has no message twice.
+in a descriptor pool of their own, so that they do not clash with those of an imported TensorFlow.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Values = list[bytes] | list[int] | list[float]
 
 
 def decode_example(data: bytes, where: str = "record") -> dict[str, Values]:
-    """Each feature's values by its name; a feature without a kind has none.
+    """The values of each feature by name; a feature without a kind has none.
 
-    Raises DataError, beginning with ``where``, when the bytes are another message or hold no feature. A message of
-    hostile make takes up to some fifty times its bytes of memory: bound the record (``read_tfrecord``'s ``limit``).
+    Raises DataError, beginning with ``where``, if the bytes are another message or hold no feature. A hostile message
+    takes up to fifty times its size in memory: limit the record (``limit`` of ``read_tfrecord``).
     """
     example = _example()()
     try:
@@ -30,15 +30,15 @@ def decode_example(data: bytes, where: str = "record") -> dict[str, Values]:
     except message.DecodeError as error:
         raise DataError(f"{where}: not a tf.train.Example: {error}") from error
     if len(UnknownFieldSet(example)) or len(UnknownFieldSet(example.features)):
-        raise DataError(f"{where}: not a tf.train.Example: it has fields that an Example has not")
+        raise DataError(f"{where}: not a tf.train.Example: it has unknown fields")
     features = example.features.feature
     if not features or "" in features:
-        raise DataError(f"{where}: not a tf.train.Example: it names no feature")
+        raise DataError(f"{where}: not a tf.train.Example: it has no named feature")
     return {name: _values(feature) for name, feature in features.items()}
 
 
 def encode_example(features: Mapping[str, Sequence[bytes] | Sequence[int] | Sequence[float]]) -> bytes:
-    """The bytes of an Example, the same for the same features; DataError when a feature mixes kinds."""
+    """The bytes of an Example, equal for equal features. Raises DataError if a feature mixes kinds."""
     example = _example()()
     for name, values in features.items():
         kind = _KINDS.get(type(values[0]) if values else bytes)

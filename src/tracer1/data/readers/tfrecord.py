@@ -1,6 +1,6 @@
-"""TFRecord files, plain or under GZIP, one record at a time.
+"""TFRecord files, plain or gzipped, one record at a time.
 
-A record is laid out as
+A record consists of
 
     length        8 bytes, little-endian
     its CRC       4 bytes
@@ -8,8 +8,8 @@ A record is laid out as
     its CRC       4 bytes
 
 A CRC is CRC-32C, rotated right by 15 bits and shifted by a constant
-(https://github.com/tensorflow/tensorflow, core/lib/hash/crc32c.h). A wrong payload costs one record; after a wrong
-length nothing can be found any more, so the file ends there.
+(https://github.com/tensorflow/tensorflow, core/lib/hash/crc32c.h). After a damaged payload
+reading goes on with the next record; after a damaged length the rest of the file is lost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tracer1.files import atomic
 
 LIMIT = 1 << 30  # bytes of one payload
 _CHUNK = 1 << 20  # bytes of one read
-_INFLATED = 4 << 20  # bytes of one step of decompression: bounds what a bomb can ask for at once
+_INFLATED = 4 << 20  # bytes decompressed in one step, which limits what a bomb can allocate
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _GZIP = 31  # zlib's window bits for a GZIP member with its own CRC
 _HEADER = struct.Struct("<QI")
@@ -37,11 +37,11 @@ _CRC = struct.Struct("<I")
 
 
 def read_tfrecord(path: Path | str, limit: int = LIMIT) -> Iterator[tuple[int, bytes | Damaged]]:
-    """(index from 0, payload) of each record, streaming; holds one record and a few MiB.
+    """(index from 0, payload) of each record. Memory: one record and a few MiB.
 
-    What cannot be read comes as Damaged: "wrong CRC" and "too large" (more than ``limit`` bytes) cost one record,
-    "wrong length CRC", "truncated" and "damaged gzip" are the last thing yielded. GZIP is told by the file's beginning.
-    Raises DataError when the file cannot be opened or read.
+    A record that cannot be read comes as Damaged: "wrong CRC" and "too large" (more than ``limit`` bytes) lose one
+    record; "wrong length CRC", "truncated" and "damaged gzip" come last. GZIP is recognised by the file's first bytes.
+    Raises DataError if the file cannot be opened or read.
     """
     path = Path(path)
     try:
@@ -52,7 +52,7 @@ def read_tfrecord(path: Path | str, limit: int = LIMIT) -> Iterator[tuple[int, b
 
 
 def write_tfrecord(path: Path | str, payloads: Iterable[bytes], gzip: bool = True) -> int:
-    """Write the payloads as one file, whole or not at all; returns their number. Equal payloads give equal files."""
+    """Write a file of payloads, whole or not at all. Returns their number. Equal payloads give equal files."""
     count = 0
     with atomic(Path(path)) as file:
         packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP) if gzip else None
@@ -84,7 +84,10 @@ def _records(path: Path, file: IO[bytes], limit: int) -> Iterator[tuple[int, byt
                 return
             length, crc = _HEADER.unpack(header)
             if _masked_crc(header[:8]) != crc:
-                yield index, Damaged(where, "wrong length CRC", "what follows cannot be found; fetch the file again")
+                yield (
+                    index,
+                    Damaged(where, "wrong length CRC", "the rest cannot be found; fetch the file again"),
+                )
                 return
             if length > limit:
                 yield index, Damaged(where, "too large", f"{length:,} bytes; at most {limit:,} are read")
@@ -99,12 +102,12 @@ def _records(path: Path, file: IO[bytes], limit: int) -> Iterator[tuple[int, byt
                 if _masked_crc(payload) == _CRC.unpack(crc_bytes)[0]:
                     yield index, payload
                 else:
-                    yield index, Damaged(where, "wrong CRC", "its bytes were changed; fetch the file again")
+                    yield index, Damaged(where, "wrong CRC", "its bytes are damaged; fetch the file again")
             index += 1
 
 
 def _end(where: str, stream: _Stream, found: int, expected: int) -> Damaged:
-    """Why a file ended inside of a record."""
+    """Why a file ended within a record."""
     if stream.torn and stream.torn != _CUT:
         return Damaged(where, "damaged gzip", f"{stream.torn}; fetch the file again")
     return Damaged(where, "truncated", f"{found:,} of {expected:,} bytes are there; fetch the file again")
@@ -112,15 +115,15 @@ def _end(where: str, stream: _Stream, found: int, expected: int) -> Damaged:
 
 # ---- bytes -----------------------------------------------------------------------------------------------------------
 
-_CUT = "the file ends inside of it"
+_CUT = "the file ends within it"
 
 
 class _TornGzip(Exception):
-    """The compressed stream goes no further; everything before has been handed out."""
+    """The compressed stream is damaged here; all bytes before have been yielded."""
 
 
 class _Stream:
-    """Chunks read as if they were one. ``torn`` says why they ended early, where they did."""
+    """Chunks read as one stream. ``torn``: why they ended early, if they did."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._chunk, self._at = chunks, b"", 0
@@ -137,7 +140,7 @@ class _Stream:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def skip(self, count: int) -> bool:
-        """Pass over ``count`` bytes without keeping them; False when there are fewer."""
+        """Skip ``count`` bytes. Returns False if there are fewer."""
         while count > 0 and self._fill():
             step = min(count, len(self._chunk) - self._at)
             self._at += step
@@ -156,7 +159,7 @@ class _Stream:
 
 
 def _contents(file: IO[bytes]) -> Generator[bytes, None, None]:
-    """The file's chunks, decompressed where it is GZIP; _TornGzip after the last byte that could be had."""
+    """The file's chunks, decompressed if it is GZIP. Raises _TornGzip after the last readable byte."""
     start = file.read(_HEADER.size)
     file.seek(0)
     chunks = iter(lambda: file.read(_CHUNK), b"")
@@ -164,7 +167,7 @@ def _contents(file: IO[bytes]) -> Generator[bytes, None, None]:
 
 
 def _is_gzip(start: bytes) -> bool:
-    """Whether a file begins as GZIP does. A plain record of 560,927 bytes does too: there its length's CRC tells."""
+    """Whether a file begins like GZIP. So does a plain record of 560,927 bytes, but its length has a correct CRC."""
     if not start.startswith(_GZIP_MAGIC):
         return False
     return len(start) < _HEADER.size or _masked_crc(start[:8]) != _HEADER.unpack(start)[1]
@@ -174,7 +177,7 @@ def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
     inflater = zlib.decompressobj(_GZIP)
     for chunk in chunks:
         while chunk:
-            if inflater.eof:  # members may follow one another, and zeros may fill up the last block of a tape
+            if inflater.eof:  # more members, or zeros that pad the last block, may follow
                 chunk = chunk.lstrip(b"\0")
                 if chunk:
                     inflater = zlib.decompressobj(_GZIP)
@@ -195,7 +198,7 @@ def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _inflated_until_wrong(inflater: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
-    """What comes before the wrong byte: zlib keeps nothing of a step that failed, so the steps are made small."""
+    """The bytes before the damage. zlib returns nothing of a failed step, so these steps are one byte long."""
     for at in range(len(chunk)):
         rest = chunk[at : at + 1]
         while rest:

@@ -1,11 +1,10 @@
-"""Members of a zip by name, also of a zip in parts: ``images.zip`` beside ``images.z01``, ``images.z02`` and so on.
+"""Members of a zip by name, also of a zip in parts: ``images.zip`` with ``images.z01``, ``images.z02`` and so on.
 
-The format is PKWARE's APPNOTE.TXT 6.3 with Zip64. A place in a zip in parts is a part's number and an offset in it; the
-last part is the ``.zip``. Here the parts are one row of bytes, never joined on disk, and each place becomes one number.
-Members are stored or deflated, as ``zip`` writes them.
+The format is PKWARE's APPNOTE.TXT 6.3 with Zip64. A position in a zip in parts is a part's number and an offset in it;
+the last part is the ``.zip``. Here the parts are read as one sequence of bytes, without joining them on disk. Members
+are stored or deflated, as ``zip`` writes them.
 
-Python's ``zipfile`` reads no zip in parts, and trusts what it reads further than a download should be. Here a member is
-refused alone, and the others stay.
+Python's ``zipfile`` reads no zip in parts and trusts a download too far. Here a bad member is refused alone.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from tracer1.data.readers.damage import Damaged
 from tracer1.errors import DataError
 
 LIMIT = 256 << 20  # bytes of a member
-RATIO = 200  # times its compressed size; pictures are near 1, and deflate ends at 1032
-_SMALL = 1 << 20  # bytes that a member may always have: a plain picture shrinks far
+RATIO = 200  # times its compressed size: about 1 for pictures, at most 1032 with deflate
+_SMALL = 1 << 20  # bytes that any member may have: a blank picture compresses well
 _DIRECTORY_LIMIT = 1 << 30  # bytes: some eight million members
 
 _PARTS_LIMIT = 10_000
@@ -44,13 +43,13 @@ _FULL, _FULL_SHORT = 0xFFFFFFFF, 0xFFFF  # the value is in the Zip64 record
 
 
 class ZipReader:
-    """A zip's members by name. Reading moves no file position: threads and forked workers may share one.
+    """A zip's members by name. Reading moves no file position, so threads and forked workers may share it.
 
-    A pickled one opens the zip again. Raises DataError when the zip, a part of it or its directory cannot be read.
+    Unpickling opens the zip again. Raises DataError if the zip, a part of it or its directory cannot be read.
     """
 
     def __init__(self, path: Path | str, limit: int = LIMIT, ratio: int = RATIO) -> None:
-        """``limit``: the most bytes of a member; ``ratio``: the most that one of a MiB or more may have been shrunk."""
+        """``limit``: bytes of a member. ``ratio``: compression of a member of a MiB or more."""
         self.path = Path(path)
         self._limit, self._ratio = limit, ratio
         self._members: dict[str, _Member] = {}
@@ -65,22 +64,22 @@ class ZipReader:
 
     @property
     def refused(self) -> Mapping[str, Damaged]:
-        """The members that are not read, by name, each with its reason."""
+        """The members that were refused, by name, each with its reason."""
         return self._refused
 
     def names(self) -> list[str]:
-        """The members that can be read, in the order of the directory; no folders."""
+        """The members that can be read, without folders, in the order of the directory."""
         return list(self._members)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
     def size(self, name: str) -> int:
-        """A member's bytes; DataError as ``read``."""
+        """The size of a member in bytes. Raises DataError like ``read``."""
         return self._member(name).size
 
     def read(self, name: str) -> bytes:
-        """A member's bytes; DataError when there is none of that name, it was refused, or its bytes are not right."""
+        """A member's bytes. Raises DataError if it is missing, was refused or is damaged."""
         member = self._member(name)
         where = f"{self.path} member {name!r}"
         header = self._parts.read(member.at, _LOCAL.size)
@@ -96,7 +95,7 @@ class ZipReader:
         return data
 
     def close(self) -> None:
-        """Let go of the files; a second time does nothing."""
+        """Close the files. May be called again."""
         self._parts.close()
 
     def __enter__(self) -> Self:
@@ -120,7 +119,7 @@ class ZipReader:
     # ---- the directory -----------------------------------------------------------------------------------------------
 
     def _find_directory(self) -> _Directory:
-        """The end of the last part names the number of parts and the directory's place; opens the parts."""
+        """Find the directory by the record at the end of the last part, and open all parts."""
         size = self._parts.size
         tail_at = max(0, size - _END.size - 0xFFFF - _LOCATOR.size)
         tail = self._parts.read(tail_at, size - tail_at)
@@ -161,14 +160,14 @@ class ZipReader:
     def _read_directory(self, directory: _Directory) -> None:
         at, length, count = directory
         if at is None or at + length > self._parts.size or length > _DIRECTORY_LIMIT:
-            raise DataError(f"{self.path}: its directory is not where it says; fetch it again")
+            raise DataError(f"{self.path}: its directory is not where its end record says; fetch it again")
         data = self._parts.read(at, length)
         found = 0
         for raw, entry, extra in _entries(data, self.path):
             found += 1
             self._add(raw, entry, extra)
         if found & 0xFFFF != count & 0xFFFF:  # without Zip64 the count is kept in two bytes
-            raise DataError(f"{self.path}: its directory has {found:,} members and says {count:,}; fetch it again")
+            raise DataError(f"{self.path}: its directory has {found:,} members instead of {count:,}; fetch it again")
 
     def _add(self, raw: bytes, entry: _Entry, extra: bytes) -> None:
         name = _decode(raw, entry.flags)
@@ -180,7 +179,7 @@ class ZipReader:
         if name in self._members or name in self._refused:
             why = "named twice", "two members have this name"
         elif at is None or at + packed > self._parts.size:
-            why = "truncated", "it would lie outside of the zip; fetch the zip again"
+            why = "truncated", "it lies beyond the end of the zip; fetch the zip again"
         else:
             member = _Member(at, entry.method, entry.flags, entry.crc, packed, size)
             why = _refusal(name, entry.attributes >> 16, member, self._limit, self._ratio)
@@ -198,7 +197,7 @@ class _Directory(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """What the directory says of a member, as it stands there."""
+    """A member's entry in the directory."""
 
     made: int
     flags: int
@@ -221,7 +220,7 @@ class _Member(NamedTuple):
 
 
 def _end_record(tail: bytes) -> int | None:
-    """Where the end record begins: the last one whose comment ends with the file."""
+    """The offset of the end record: the last one whose comment ends with the file."""
     at = tail.rfind(b"PK\5\6")
     while at >= 0:
         if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
@@ -247,7 +246,7 @@ def _entries(data: bytes, path: Path) -> Iterator[tuple[bytes, _Entry, bytes]]:
 
 
 def _sizes(entry: _Entry, extra: bytes) -> tuple[int, int, int, int]:
-    """(size, packed size, offset, part) of a member; those that are full are in its Zip64 field, in this order."""
+    """(size, packed size, offset, part) of a member; values that overflow are in its Zip64 field, in this order."""
     values = [entry.size, entry.packed, entry.offset, entry.part]
     field = _zip64_field(extra)
     for i, (value, full) in enumerate(zip(values, (_FULL, _FULL, _FULL, _FULL_SHORT), strict=True)):
@@ -268,7 +267,7 @@ def _zip64_field(extra: bytes) -> bytes:
 
 
 def _decode(raw: bytes, flags: int) -> str:
-    """A name as text. Debian's ``zip`` writes UTF-8 without saying so, which the old code page is hardly ever."""
+    """A name as text. Debian's ``zip`` writes UTF-8 without its flag; names in the old code page are rarely UTF-8."""
     if flags & _UTF8:
         return raw.decode("utf-8", "surrogateescape")
     try:
@@ -281,7 +280,7 @@ def _decode(raw: bytes, flags: int) -> str:
 
 
 def leaves_folder(name: str) -> bool:
-    """Whether a path, as a record or an archive names it, leads out of the folder that it belongs in, on any system."""
+    """Whether a path from a record or an archive leads out of its folder, on any system."""
     return (
         not name
         or name.startswith("/")
@@ -293,9 +292,9 @@ def leaves_folder(name: str) -> bool:
 
 
 def _refusal(name: str, mode: int, member: _Member, limit: int, ratio: int) -> tuple[str, str] | None:
-    """Why a member is not read, as reason and detail; ``mode`` as Unix keeps it, 0 where it was written elsewhere."""
+    """Why a member is refused, as reason and detail. ``mode``: of Unix, 0 from other systems."""
     if leaves_folder(name):
-        return "path leaves the folder", "its name is no path below a folder"
+        return "path leaves the folder", "its name is not a path below a folder"
     if re.search("[\x00-\x1f\x7f\ud800-\udfff]", name):
         return "odd name", "it is not UTF-8, or has control characters"
     if stat.S_ISLNK(mode):
@@ -314,7 +313,7 @@ def _refusal(name: str, mode: int, member: _Member, limit: int, ratio: int) -> t
 
 
 def _unpacked(data: bytes, member: _Member) -> bytes | None:
-    """A member's bytes, never many more than it says; None when they do not unpack."""
+    """A member's bytes, at most one more than its size; None if they do not unpack."""
     if member.method == _STORED:
         return data
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -329,7 +328,7 @@ def _unpacked(data: bytes, member: _Member) -> bytes | None:
 
 
 class _Parts:
-    """Files read as if they were joined."""
+    """Files read as one sequence of bytes."""
 
     def __init__(self, paths: list[Path]) -> None:
         self._paths = paths
@@ -345,7 +344,7 @@ class _Parts:
         self.size = self._starts[-1]
 
     def place(self, part: int, offset: int) -> int | None:
-        """Where an offset of a part lies among all bytes; None when there is no such place."""
+        """The position among all bytes of an offset in a part; None if it is out of range."""
         if part >= len(self._files) or self._starts[part] + offset > self.size:
             return None
         return self._starts[part] + offset
@@ -362,7 +361,7 @@ class _Parts:
             except OSError as error:
                 raise DataError(f"{self._paths[part]}: cannot be read: {error.strerror}") from error
             if not piece:
-                break  # the file has become shorter since
+                break  # the file was truncated meanwhile
             pieces.append(piece)
             at += len(piece)
             count -= len(piece)

@@ -1,8 +1,7 @@
-"""AgentTrek: trajectories that a model walked in live web pages along tutorials, seen as accessibility trees.
+"""AgentTrek: trajectories of a model that followed tutorials on live web pages, recorded as accessibility trees.
 
-One row of the published file is one step, the three messages of a chat; there is no id of a trajectory and no number
-of a step. Rows that follow each other belong together while their goal is the same and their history grows by one.
-There are no pictures and no boxes: actions name elements by their ids, and the page is text.
+One row of the published file is one step, as a chat of three messages. It has no trajectory id and no step number: rows
+are joined by goal and history. There are no pictures and no boxes: actions name elements by id, and the page is text.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,14 +21,16 @@ from tracer1.data.conversion.calls import UnparsableCode, bind, parse_code
 from tracer1.data.conversion.corpus import ConvertedEpisode, ConvertSettings, Note, RawRecord, Shard, UnusableRecord
 from tracer1.data.conversion.json_rows import json_rows, json_shards
 from tracer1.data.corpora.agenttrek import axtree
-from tracer1.data.corpora.agenttrek.rows import Turn, follows, read_row, tagged
+from tracer1.data.corpora.agenttrek.rows import Turn, read_row, tagged
+from tracer1.data.corpora.agenttrek.trajectories import join_rows
 from tracer1.errors import ActionError
+from tracer1.keyboard import key_name
 from tracer1.types import Action, Episode, EpisodeStep
 
 _STRING = re.compile(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\"""", re.DOTALL)
 _FENCE = re.compile(r"\A```(?:python|py)?\n?(.*?)\n?```\Z", re.DOTALL)
 
-_PARAMETERS: Mapping[str, tuple[str, ...]] = {  # BrowserGym's functions that have an equivalent
+_PARAMETERS: Mapping[str, tuple[str, ...]] = {  # BrowserGym's functions with an equivalent
     "click": ("bid", "button", "modifiers"),
     "dblclick": ("bid", "button", "modifiers"),
     "fill": ("bid", "value"),
@@ -48,21 +50,20 @@ _PARAMETERS: Mapping[str, tuple[str, ...]] = {  # BrowserGym's functions that ha
 }
 _NO_EQUIVALENT = ("focus", "clear", "drag_and_drop", "upload_file")
 _BUTTONS = {"left": "click", "middle": "middle_click", "right": "right_single"}
-_KEYS = {"control": "ctrl", "controlormeta": "ctrl", "meta": "cmd", "escape": "esc", " ": "space"}
 
 
 class AgentTrek:
-    """The corpus as ``tracer1.data.corpora.registry`` knows it."""
+    """The corpus ``agenttrek``."""
 
     name: ClassVar[str] = "agenttrek"
-    licence: ClassVar[str] = "none stated: treat it as not to be passed on"
+    licence: ClassVar[str] = "none stated: do not redistribute"
     citation: ClassVar[str] = (
         "Xu et al., AgentTrek: Agent Trajectory Synthesis via Guiding Replay with Web Tutorials, arXiv:2412.09605"
     )
     url: ClassVar[str] = "https://huggingface.co/datasets/xlangai/AgentTrek"
     terminal: ClassVar[str] = (
-        "as recorded: send_msg_to_user is finished, report_infeasible is call_user; no screen follows the last action, "
-        "so none is added"
+        "as recorded: finished for send_msg_to_user, call_user for report_infeasible; none is added, since no screen "
+        "follows the last action"
     )
 
     def __init__(self, raw: Path, settings: ConvertSettings) -> None:
@@ -72,70 +73,72 @@ class AgentTrek:
         return json_shards(self.raw, "agenttrek_1207.json")
 
     def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
-        turns: list[Turn] = []
-        for where, row in json_rows(shard):
-            turn = read_row(row, where)
-            if turns and not (isinstance(turn, Turn) and follows(turn, turns[-1])):
-                yield RawRecord(turns[0].where, turns)
-                turns = []
-            if isinstance(turn, Note):
-                yield turn
-            else:
-                turns = [*turns, turn]
-        if turns:
-            yield RawRecord(turns[0].where, turns)
+        for found in join_rows(read_row(row, where) for where, row in json_rows(shard)):
+            yield found if isinstance(found, Note) else RawRecord(found[0].where, found)
 
     def convert(self, record: RawRecord) -> ConvertedEpisode:
         turns: Sequence[Turn] = record.data
         notes: list[Note] = []
         steps: list[EpisodeStep] = []
-        if turns[0].past:
-            notes.append(
-                Note("changed", "rows out of order or missing", record.where, f"begins at step {turns[0].past}")
-            )
-        for turn in turns:
-            try:
-                step = self._step(turn, turn is turns[-1])
-            except UnusableRecord as error:
-                notes += error.notes
-                continue
-            if step.action.element is not None and f"[{step.action.element}] " not in turn.screen:
-                notes.append(Note("changed", "element not in the tree", turn.where, step.instruction))
-            steps.append(step)
-        if steps:
-            steps[-1] = replace(steps[-1], status="done")
         labels: dict[str, str | float | bool] = {}
         if self.settings.abstractions == "rules":
             labels["abstraction"] = wording.RULES
-        if turns[0].past:
-            labels["first_step"] = turns[0].past
+        if missing := len(turns[0].history):
+            notes.append(Note("changed", "rows missing", record.where, f"begins at step {missing}"))
+            labels["first_step"] = missing
+        if failed := sum(bool(turn.error) for turn in turns[1:]):
+            labels["failed_actions"] = failed
+        dropped = False  # the action before, since it failed
+        for turn, after in zip_longest(turns, turns[1:]):
+            try:
+                steps.append(self._step(turn, after, dropped, notes))
+            except UnusableRecord as error:
+                notes += error.notes
+            dropped = self.settings.failed == "drop" and after is not None and bool(after.error)
+        if steps:
+            steps[-1] = replace(steps[-1], status="done")
         episode = Episode(_identity(turns), self.name, "web", turns[0].goal, "train", tuple(steps), labels=labels)
         return ConvertedEpisode(episode, notes=tuple(notes))
 
-    def _step(self, turn: Turn, last: bool) -> EpisodeStep:
+    def _step(self, turn: Turn, after: Turn | None, hide_error: bool, notes: list[Note]) -> EpisodeStep:
+        """The step of a turn. ``hide_error``: its observation must not show the error of an action that was dropped."""
         where = f"{turn.where}: messages[-1].content"
-        said = tagged(turn.reply.rpartition("</think>")[2], "action")
-        if said is None:
-            raise _dropped("no <action>", where, turn.reply)
-        action = _action(said, where)
-        if action.action_type in TERMINAL and not last:
-            raise _dropped("an end before the last step", where, said)
-        if action.action_type in EXTRA_ACTIONS[self.name] and self.settings.extra_actions == "drop":
-            raise _dropped(f"beyond UI-TARS: {action.action_type}", where, said)
+        action = self._wanted(turn, after, where)
+        element = action.element or ""
+        tree, lines = axtree.cut(turn.tree, element, self.settings.max_tree)
+        instruction = wording.instruction(action, axtree.target(turn.tree, element) if element else "")
+        if element and f"[{element}] " not in turn.tree:
+            notes.append(Note("changed", "element not in the tree", turn.where, instruction))
         rules = self.settings.abstractions == "rules"
-        memory = tagged(turn.reply, "memory")
+        labels = {
+            "memory": tagged(turn.reply, "memory"),
+            "tree_lines": lines,
+            "error": after is not None and bool(after.error),
+        }
         return EpisodeStep(
             screenshot=None,
             size=(0, 0),  # there is no picture
-            abstraction=wording.screen(axtree.title(turn.screen), axtree.names(turn.screen)) if rules else "",
-            instruction=wording.instruction(
-                action, axtree.target(turn.screen, action.element) if action.element else ""
-            ),
+            abstraction=wording.screen(axtree.title(tree), axtree.names(tree)) if rules else "",
+            instruction=instruction,
             action=action,
             thought=tagged(turn.reply, "think"),
-            labels={"memory": memory} if memory else {},
-            text=turn.screen,
+            labels={key: value for key, value in labels.items() if value},
+            text=turn.screen(tree, error=not hide_error),
         )
+
+    def _wanted(self, turn: Turn, after: Turn | None, where: str) -> Action:
+        """The action of a turn. Raises UnusableRecord if it has none, or one that the settings exclude."""
+        if turn.action is None:
+            raise _dropped("no <action>", where, turn.reply)
+        action = _action(turn.action, where)
+        if action.action_type in TERMINAL and after is not None:
+            raise _dropped("terminal action before the end", where, turn.action)
+        if action.action_type in EXTRA_ACTIONS[self.name] and self.settings.extra_actions == "drop":
+            raise _dropped(f"no equivalent: {action.action_type}", where, turn.action)
+        if after is not None and after.error and self.settings.failed == "drop":
+            detail = wording.one_line(f"{turn.action}: {after.error}")
+            raise UnusableRecord(Note("filtered", "action ended in an error", where, detail))
+        return action
 
 
 def _identity(turns: Sequence[Turn]) -> str:
@@ -152,28 +155,28 @@ def _dropped(reason: str, where: str, detail: str) -> UnusableRecord:
     return UnusableRecord(Note("dropped", reason, where, wording.one_line(detail)))
 
 
-def _action(said: str, where: str) -> Action:
+def _action(text: str, where: str) -> Action:
     """The action of a call such as ``click('12')``. Raises UnusableRecord."""
-    call = _call(said, where)
+    call = _call(text, where)
     verb = call.func.id if isinstance(call.func, ast.Name) else ""
     if verb in _NO_EQUIVALENT:
-        raise _dropped(f"no equivalent: {verb}", where, said)
+        raise _dropped(f"no equivalent: {verb}", where, text)
     if verb not in _PARAMETERS:
-        raise _dropped("unknown action", where, said)
+        raise _dropped("unknown action", where, text)
     bound = bind(call, _PARAMETERS[verb])
     if not bound.whole:
-        raise _dropped("arguments that cannot be read", where, said)
+        raise _dropped("unreadable arguments", where, text)
     try:
         action = _mapped(verb, bound.values)
         validate(action, "web", AgentTrek.name)
     except (ActionError, _NoEquivalent) as error:
-        reason = "arguments that cannot be read" if isinstance(error, ActionError) else f"no equivalent: {error}"
-        raise _dropped(reason, where, said) from error
+        reason = "unreadable arguments" if isinstance(error, ActionError) else f"no equivalent: {error}"
+        raise _dropped(reason, where, text) from error
     return action
 
 
-def _call(said: str, where: str) -> ast.Call:
-    code = match[1].strip() if (match := _FENCE.match(said)) else said
+def _call(text: str, where: str) -> ast.Call:
+    code = match[1].strip() if (match := _FENCE.match(text)) else text
     try:
         try:
             statements = parse_code(code)
@@ -183,18 +186,18 @@ def _call(said: str, where: str) -> ast.Call:
             statements = parse_code(_STRING.sub(lambda string: string[0].replace("\n", "\\n"), code))
     except UnparsableCode as error:
         if error.damaged:
-            raise UnusableRecord(Note("damaged", "an action that cannot be parsed", where, str(error))) from error
-        raise _dropped("an action that is no call", where, said) from error
+            raise UnusableRecord(Note("damaged", "unparsable action", where, str(error))) from error
+        raise _dropped("an action that is not a call", where, text) from error
     calls = [s.value for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
     if len(calls) != len(statements) or not calls:
-        raise _dropped("an action that is no call", where, said)
+        raise _dropped("an action that is not a call", where, text)
     if len(calls) > 1:
-        raise _dropped("several actions in one step", where, said)
+        raise _dropped("several actions in one step", where, text)
     return calls[0]
 
 
 class _NoEquivalent(ValueError):
-    """What UI-TARS cannot say."""
+    """An action without an equivalent in the action space."""
 
 
 def _mapped(verb: str, arguments: Mapping[str, Any]) -> Action:
@@ -238,8 +241,7 @@ def _mapped(verb: str, arguments: Mapping[str, Any]) -> Action:
 
 def _key(keys: str) -> str:
     """Playwright's "Control+Shift+ArrowDown" as "ctrl shift down"."""
-    parts = re.split(r"(?<=[^+])\+", keys.lower())
-    return " ".join(_KEYS.get(part, part.removeprefix("arrow")) for part in parts)
+    return " ".join(map(key_name, re.split(r"(?<=[^+])\+", keys)))
 
 
 def _direction(dx: float, dy: float) -> str:

@@ -1,7 +1,7 @@
-"""AndroidControl (google-research/android_control): an episode a record, in TFRecord shards under GZIP.
+"""AndroidControl (google-research/android_control): one episode per record, in gzipped TFRecord files.
 
-Screenshots are kept byte for byte. A touch gets the box of the smallest accessibility node under it, an episode the
-split of ``splits.json`` and, as labels, the overlapping sub-splits of ``test_subsplits.json``.
+Screenshots are kept byte for byte. A touch gets the box of the smallest accessibility node under it. An episode gets
+its split from ``splits.json`` and, as labels, the overlapping sub-splits from ``test_subsplits.json``.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ T = TypeVar("T")
 
 FILE = re.compile(r"android_control-\d{5}-of-\d{5}")
 SPLITS, SUBSPLITS = "splits.json", "test_subsplits.json"
-UNKNOWN = "unknown"  # the split of an episode that no list names
-SAME_SHAPE = 0.01  # how far the ratio of two sizes' sides may differ for one to be the other, scaled
+UNKNOWN = "unknown"  # the split of an episode in no list
+SAME_SHAPE = 0.01  # difference of aspect ratios up to which two sizes are one screen at two scales
 
-ACTIONS: Mapping[str, tuple[str, tuple[str, str] | None]] = {  # theirs: ours, and the argument as they and we call it
+ACTIONS: Mapping[str, tuple[str, tuple[str, str] | None]] = {  # (our name, (argument, our argument))
     "click": ("click", None),
     "long_press": ("long_press", None),
-    "scroll": ("scroll", ("direction", "direction")),  # both say where the new content comes from
+    "scroll": ("scroll", ("direction", "direction")),  # both mean the side that new content comes from
     "input_text": ("type", ("text", "content")),
     "open_app": ("open_app", ("app_name", "app_name")),
     "navigate_home": ("press_home", None),
@@ -56,7 +56,7 @@ ACTIONS: Mapping[str, tuple[str, tuple[str, str] | None]] = {  # theirs: ours, a
 
 @dataclass(frozen=True, slots=True)
 class _Screen:
-    """What is known at one moment. ``size``: the extents that touches and nodes are measured in."""
+    """A screen with its accessibility forest. ``size``: the extents in which touches and nodes are given."""
 
     image: Image
     size: Size
@@ -64,7 +64,7 @@ class _Screen:
 
 
 class AndroidControl:
-    """See ``tracer1.data.conversion.corpus.Corpus``."""
+    """The corpus ``androidcontrol``."""
 
     name: ClassVar[str] = "androidcontrol"
     licence: ClassVar[str] = "Apache-2.0"
@@ -79,9 +79,9 @@ class AndroidControl:
         files = sorted(path for path in self.raw.glob("android_control-*") if FILE.fullmatch(path.name))
         if not files:
             raise DataError(f"{self.raw}: no android_control-000NN-of-00020 there; give the folder of the shards")
-        self._splits, self._subsplits  # noqa: B018  a list that cannot be read stops the run before it begins
+        self._splits, self._subsplits  # noqa: B018  fail early on an unreadable list
         lists = [path for path in (self.raw / SPLITS, self.raw / SUBSPLITS) if path.exists()]
-        return [Shard(path.name, path) for path in (*lists, *files)]  # without records, but other lists, other output
+        return [Shard(path.name, path) for path in (*lists, *files)]  # the lists have no records but affect the output
 
     def read(self, shard: Shard) -> Iterator[RawRecord | Note]:
         if not FILE.fullmatch(shard.file.name):
@@ -102,10 +102,10 @@ class AndroidControl:
         goal = _text(_first(features, "goal", bytes, where), f"{where}: goal")
         if not goal.strip():
             raise UnusableRecord(Note("dropped", "no goal", f"{where}: goal", str(episode_id)))
-        actions, told = (_list(features, key, bytes, where) for key in ("actions", "step_instructions"))
+        actions, instructions = (_list(features, key, bytes, where) for key in ("actions", "step_instructions"))
         count = len(_list(features, "screenshots", bytes, where))
-        if not len(actions) == len(told) == count - 1:
-            found = f"{len(actions)} actions, {len(told)} step_instructions, {count} screenshots"
+        if not len(actions) == len(instructions) == count - 1:
+            found = f"{len(actions)} actions, {len(instructions)} step_instructions, {count} screenshots"
             raise UnusableRecord(Note("damaged", "lists of unequal length", where, found))
 
         notes: list[Note] = []
@@ -120,8 +120,8 @@ class AndroidControl:
                 else:
                     action, box = _recorded(actions[i], screen, f"{where}: actions[{i}]")
                     field = f"{where}: step_instructions[{i}]"
-                    step = self._step(screen, action, box, _text(told[i], field))
-                    if not told[i].strip():
+                    step = self._step(screen, action, box, _text(instructions[i], field))
+                    if not instructions[i].strip():
                         notes.append(Note("changed", "no step instruction", field, f"now '{step.instruction}'"))
             except UnusableRecord as error:
                 notes += error.notes
@@ -142,11 +142,11 @@ class AndroidControl:
         episode = Episode(str(episode_id), self.name, "mobile", goal, split, tuple(steps), labels=labels)
         return ConvertedEpisode(episode, images, elements, tuple(notes))
 
-    def _step(self, screen: _Screen, action: Action, box: Box | None, told: str) -> EpisodeStep:
+    def _step(self, screen: _Screen, action: Action, box: Box | None, recorded: str) -> EpisodeStep:
         abstraction = ""
         if self.settings.abstractions == "rules":
             abstraction = wording.screen(screens.title(screen.forest), screens.names(screen.forest, screen.size))
-        instruction = told if told.strip() else wording.instruction(action)
+        instruction = recorded if recorded.strip() else wording.instruction(action)
         return EpisodeStep(None, screen.image.size, abstraction, instruction, action, box)
 
     @cached_property
@@ -155,7 +155,7 @@ class AndroidControl:
 
     @cached_property
     def _subsplits(self) -> Mapping[int, list[str]]:
-        """The sub-splits of each episode, of which it may have several."""
+        """The sub-splits of each episode; there may be several."""
         found: dict[int, list[str]] = {}
         for name, numbers in _split_lists(self.raw / SUBSPLITS).items():
             for number in numbers:
@@ -167,7 +167,7 @@ class AndroidControl:
 
 
 def _screen(features: Mapping[str, Any], i: int, where: str, notes: list[Note]) -> _Screen:
-    """The screen before action ``i``, or after the last. An unreadable tree costs only what it would have told."""
+    """The screen before action ``i``, or after the last. An unreadable tree becomes an empty one, with a note."""
     field = f"{where}: screenshots[{i}]"
     try:
         image = read_image(features["screenshots"][i], field)
@@ -175,10 +175,10 @@ def _screen(features: Mapping[str, Any], i: int, where: str, notes: list[Note]) 
         raise UnusableRecord(Note("damaged", "corrupt image", field, str(error).removeprefix(f"{field}: "))) from error
     size, claimed = image.size, _claimed_size(features, i)
     if claimed is not None and claimed != size:
-        said = f"{size[0]}x{size[1]}, recorded as {claimed[0]}x{claimed[1]}"
-        notes.append(Note("changed", "image of another size than recorded", field, said))
+        detail = f"{size[0]}x{size[1]}, recorded as {claimed[0]}x{claimed[1]}"
+        notes.append(Note("changed", "image size differs from record", field, detail))
         if _same_shape(claimed, size):
-            size = claimed  # a scaled image: touches and nodes are still in the pixels of the device
+            size = claimed  # a scaled image; touches and nodes are in pixels of the device
     field, forest = f"{where}: accessibility_trees[{i}]", Forest()
     try:
         if len(trees := features.get("accessibility_trees", ())) > i and isinstance(trees[i], bytes):
@@ -198,14 +198,14 @@ def _claimed_size(features: Mapping[str, Any], i: int) -> Size | None:
 
 
 def _same_shape(a: Size, b: Size) -> bool:
-    """Whether two sizes have the same ratio of sides; False where a side is not positive."""
+    """Whether two sizes have the same aspect ratio; False if a side is not positive."""
     if min(*a, *b) <= 0:
         return False
     return abs(a[0] * b[1] / (a[1] * b[0]) - 1) <= SAME_SHAPE
 
 
 def _recorded(data: bytes, screen: _Screen, where: str) -> tuple[Action, Box | None]:
-    """The action in its JSON text, and the box of what it touched."""
+    """The action in a JSON string, and the box of the touched node."""
     try:
         record = parse_json(data)
     except (ValueError, RecursionError) as error:
@@ -240,7 +240,7 @@ def _touch(kind: str, record: Mapping[str, Any], screen: _Screen, where: str) ->
 
 
 def _list(features: Mapping[str, Any], key: str, kind: type[T], where: str) -> list[T]:
-    """The values of a feature; a list of none may be left out of a record."""
+    """The values of a feature; a record may omit an empty list."""
     values: list[T] = features.get(key, [])
     if values and not isinstance(values[0], kind):
         found = f"expected {kind.__name__}, found {type(values[0]).__name__}"
@@ -263,7 +263,7 @@ def _text(data: bytes, where: str) -> str:
 
 
 def _split_lists(path: Path) -> Mapping[str, list[int]]:
-    """The lists of episodes in a split file, none when there is no file. DataError when it is something else."""
+    """The lists of episodes in a split file, empty without a file. Raises DataError for anything else."""
     try:
         lists = parse_json(path.read_bytes()) if path.exists() else {}
         return {str(name): [int(number) for number in numbers] for name, numbers in lists.items()}

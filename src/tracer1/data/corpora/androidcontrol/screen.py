@@ -1,6 +1,6 @@
-"""What an accessibility forest tells of one screen: what a touch hits, the names in reading order, its elements.
+"""A screen from its accessibility forest: the node under a touch, the names in reading order, and the elements.
 
-All sizes are those of the screen in the pixels that the nodes are measured in; boxes that go out are fractions of it.
+Sizes are those of the screen in the pixels of the nodes; returned boxes are fractions of it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from tracer1.coordinates import convert, pixels
 from tracer1.data.readers.android_accessibility import Bounds, Forest, Node, ScreenWindow
 from tracer1.types import FRACTION, Box, Element, Point, Size
 
-BAND = 0.02  # of the screen's height: nodes whose tops differ by less stand in one line
-OVERLAID = ("system", "input method")  # the status bar and the keyboard say nothing of the app
+BAND = 0.02  # of the screen's height: nodes in one such band are in one line
+OVERLAID = ("system", "input method")  # the status bar and the keyboard do not belong to the app
 
-_ROLES: Mapping[str, str] = {  # Android's class, without its package: the plain word of tools/instruction.py
+_ROLES: Mapping[str, str] = {  # by Android class without its package; the words of executors/instruction.py
     "AppCompatButton": "button",
     "AutoCompleteTextView": "field",
     "Button": "button",
@@ -58,7 +58,7 @@ def target(forest: Forest, x: float, y: float, size: Size) -> Bounds | None:
 
 
 def clipped(bounds: Bounds, size: Size) -> Bounds:
-    """Bounds within the screen. A right or bottom edge that is not given is the screen's."""
+    """Bounds clipped to the screen. A missing right or bottom edge is the screen's."""
     width, height = size
     left, top, right, bottom = bounds
     return max(0, left), max(0, top), min(right or width, width), min(bottom or height, height)
@@ -72,13 +72,13 @@ def to_box(bounds: Bounds, size: Size) -> Box:
 
 
 def title(forest: Forest) -> str:
-    """The package of the app in front: that of the active window, else of the first that has one."""
+    """The package of the app in front: of the active window, else of the first window that has one."""
     windows = sorted(_app_windows(forest), key=lambda window: not window.active)
     return next((node.package_name for window in windows for node in window.nodes if node.package_name), "")
 
 
 def names(forest: Forest, size: Size) -> Iterator[str]:
-    """What visible nodes of the app say or are called, in reading order."""
+    """The texts and descriptions of the app's visible nodes, in reading order."""
     named = [
         (node.bounds, name)
         for window in _app_windows(forest)
@@ -91,7 +91,7 @@ def names(forest: Forest, size: Size) -> Iterator[str]:
 
 
 def elements(forest: Forest, size: Size) -> tuple[Element, ...]:
-    """The visible nodes that bear a name or can be used, in the order of the forest."""
+    """The visible nodes that have a name or can be used, in the order of the forest."""
     found = []
     for window in forest.windows:
         for node in window.nodes:
@@ -103,7 +103,7 @@ def elements(forest: Forest, size: Size) -> tuple[Element, ...]:
 
 
 def role(node: Node) -> str:
-    """A node's role in a plain word: by its class, else by what can be done with it."""
+    """A node's role in a plain word: by its class, else by its properties."""
     kind = node.class_name.rpartition(".")[2].rpartition("$")[2]
     if kind == "ImageView":
         return "icon" if node.clickable else "image"

@@ -1,7 +1,7 @@
 """MM-Traj: tasks with pictures and files that an agent solved by writing code that calls tools.
 
 A turn of the assistant is a step. Its action is the first tool that its code calls, with the literal arguments, or
-``python`` where it calls none. Text and code keep the paths that they name; the pictures are those beside the raw file.
+``python`` if it calls none. Text and code keep their paths; the pictures are those in the raw folder.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ _ROLES = {"human": "user", "gpt": "assistant"}
 
 
 class MMTraj:
-    """The corpus as ``tracer1.data.corpora.registry`` knows it."""
+    """The corpus ``mm-traj``."""
 
     name: ClassVar[str] = "mm-traj"
-    licence: ClassVar[str] = "MIT (the code's repository); the pictures keep the licences of their own sources"
+    licence: ClassVar[str] = "MIT (the code's repository); the pictures keep the licences of their sources"
     citation: ClassVar[str] = (
         "Gao et al., Multi-modal Agent Tuning: Building a VLM-Driven Agent for Efficient Tool Usage, arXiv:2412.15606"
     )
     url: ClassVar[str] = "https://huggingface.co/datasets/PengxiangLi/MAT"
     terminal: ClassVar[str] = (
-        "as recorded: final_answer is finished; after a last output without it, finished is added with the answer"
+        "as recorded: finished for final_answer; if the last turn is an output, finished is added with the answer"
     )
 
     def __init__(self, raw: Path, settings: ConvertSettings) -> None:
@@ -75,10 +75,10 @@ class MMTraj:
         correct = data.get("correct")
         if self.settings.verified and not (isinstance(correct, str) and correct.strip().lower() == "yes"):
             raise UnusableRecord(Note("filtered", "not judged correct", where, f"correct: {str(correct)[:40]}"))
-        said, turns, notes = _conversation(data, where)
-        task = read_task(said)
+        prompt, turns, notes = _conversation(data, where)
+        task = read_task(prompt)
         if not task.goal:
-            raise UnusableRecord(Note("damaged", "no task", f"{where}: conversations", wording.one_line(said)))
+            raise UnusableRecord(Note("damaged", "no task", f"{where}: conversations", wording.one_line(prompt)))
         files, missing = self._files(record, task.attachments, notes)
         answer = _answer(data.get("answer"))
         rules = self.settings.abstractions == "rules"
@@ -97,7 +97,7 @@ class MMTraj:
         return ConvertedEpisode(episode, files, notes=tuple(notes))
 
     def _files(self, record: RawRecord, attachments: Sequence[str], notes: list[Note]) -> tuple[dict[str, Image], int]:
-        """The pictures, then the other attachments, that are at hand, and how many are not."""
+        """The pictures and other attachments in the raw folder, and the number of missing ones."""
         files, missing = dict[str, Image](), 0
         for name in _file_names(_pictures(record.data.get("image"), record.where), attachments):
             kind = "picture" if is_image_name(name) else "file"
@@ -105,7 +105,7 @@ class MMTraj:
                 if name in record.images:
                     files[name] = record.images[name]
                     continue
-                note = Note("changed", f"{kind} not at hand", record.where, name)
+                note = Note("changed", f"{kind} missing", record.where, name)
             except DataError as error:
                 note = Note("damaged", f"unreadable {kind}", record.where, str(error))
             if kind == "picture" and self.settings.unseen == "drop":
@@ -120,77 +120,75 @@ class MMTraj:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What the assistant said and what came back."""
+    """A reply of the assistant and its output."""
 
     where: str
     reply: str
-    output: tuple[str, bool] | None  # and whether it is an error
+    output: tuple[str, bool] | None  # with whether it is an error
 
 
 def _conversation(data: Any, where: str) -> tuple[str, list[_Turn], list[Note]]:
-    """(the first turn of the user, the turns of the assistant with their outputs, what was left out)."""
+    """(the first turn of the user, the turns of the assistant with their outputs, notes)."""
     task: str | None = None
     turns: list[_Turn] = []
     notes: list[Note] = []
     for i, turn in enumerate(read_field(data, "conversations", list, where)):
         at = f"{where}: conversations[{i}]"
         role, text = (("role", "content"), ("from", "value"))[isinstance(turn, Mapping) and "from" in turn]
-        who, said = read_field(turn, role, str, at), read_field(turn, text, str, at)
+        who, content = read_field(turn, role, str, at), read_field(turn, text, str, at)
         who = _ROLES.get(who, who)
-        output = read_output(said) if who == "user" else None
+        output = read_output(content) if who == "user" else None
         if who == "assistant" and task is not None:
-            turns.append(_Turn(at, said, None))
+            turns.append(_Turn(at, content, None))
         elif who == "user" and task is None:
-            task = said
+            task = content
         elif output is not None and turns and turns[-1].output is None:
             turns[-1] = replace(turns[-1], output=output)
         elif who != "system":
-            notes.append(Note("dropped", "a turn that is neither a step nor an output", at, wording.one_line(said)))
+            notes.append(Note("dropped", "turn that is neither step nor output", at, wording.one_line(content)))
     return task or "", turns, notes
 
 
-def _steps(turns: Sequence[_Turn], answer: str | None, given: str | None, notes: list[Note]) -> list[EpisodeStep]:
-    """The steps of the turns that have code. What is left out is noted.
+def _steps(turns: Sequence[_Turn], answer: str | None, first: str | None, notes: list[Note]) -> list[EpisodeStep]:
+    """The steps of the turns that have code; a note for each other turn.
 
-    given: what is known before the first; before the others it is the last output. None for steps without such words.
+    first: the abstraction of the first step; those of the others are the last outputs. None for no abstractions.
     """
     steps: list[EpisodeStep] = []
-    known = given or ""
+    known = first or ""
     for turn in turns:
         code = read_code(turn.reply)
         if code is None:
-            notes.append(Note("dropped", "a turn without code", turn.where, wording.one_line(turn.reply)))
+            notes.append(Note("dropped", "turn without code", turn.where, wording.one_line(turn.reply)))
             continue
         try:
             action, labels = _action(code, answer)
         except UnparsableCode as error:
             if error.damaged:
-                raise UnusableRecord(
-                    Note("damaged", "code that cannot be parsed", turn.where, str(error)), notes
-                ) from error
-            notes.append(Note("changed", "code that is no Python is kept as python", turn.where, str(error)))
+                raise UnusableRecord(Note("damaged", "unparsable code", turn.where, str(error)), notes) from error
+            notes.append(Note("changed", "code that is not Python, kept as python", turn.where, str(error)))
             action, labels = Action("python", arguments={"code": code}), {}
         output, failed = turn.output or (None, False)
         if action.action_type == "finished" and (failed or turn is not turns[-1]):
-            notes.append(Note("dropped", "an answer before the end", turn.where, wording.one_line(code)))
+            notes.append(Note("dropped", "answer before the end", turn.where, wording.one_line(code)))
             continue
         thought = read_thought(turn.reply)
         labels |= {"error": True} if failed else {}
-        said = instruction(thought) or wording.instruction(action)
-        steps.append(_step(known, action, said, output, thought or None, labels))
-        known = _known(output, failed) if output is not None and given is not None else known
+        words = instruction(thought) or wording.instruction(action)
+        steps.append(_step(known, action, words, output, thought or None, labels))
+        known = _known(output, failed) if output is not None and first is not None else known
     return steps
 
 
 def _action(code: str, answer: str | None) -> tuple[Action, dict[str, str | float | bool]]:
-    """The action for the code, and labels: how many tools are called, the code of an answer. Raises UnparsableCode."""
+    """The action of a code block, and its labels: number of calls, code of an answer. Raises UnparsableCode."""
     call = read_call(code)
     labels: dict[str, str | float | bool] = {"calls": call.calls} if call.calls > 1 else {}
     if call.tool != FINAL:
-        kept = {} if call.code is None else {"code": call.code}
-        return Action(call.tool, arguments={**call.arguments, **kept}), labels
+        rest = {} if call.code is None else {"code": call.code}
+        return Action(call.tool, arguments={**call.arguments, **rest}), labels
     content = _answer(call.arguments.get("answer"))
-    if call.answer is not None:  # no literal: what it came to was recorded
+    if call.answer is not None:  # not a literal; its value was recorded
         content = answer if answer is not None else ast.get_source_segment(code, call.answer)
     return Action("finished", content=content), labels | ({} if call.code is None else {"code": call.code})
 
@@ -198,17 +196,17 @@ def _action(code: str, answer: str | None) -> tuple[Action, dict[str, str | floa
 def _step(
     known: str,
     action: Action,
-    said: str,
+    words: str,
     output: str | None = None,
     thought: str | None = None,
     labels: Mapping[str, str | float | bool] | None = None,
 ) -> EpisodeStep:
     size = (0, 0)  # there is no screen
-    return EpisodeStep(None, size, known, said, action, observation=output, thought=thought, labels=labels or {})
+    return EpisodeStep(None, size, known, words, action, observation=output, thought=thought, labels=labels or {})
 
 
 def _goes_on(step: EpisodeStep) -> bool:
-    """Whether it came back with something and was not the end."""
+    """Whether a step has an output and is not the end."""
     return step.observation is not None and step.action.action_type != "finished"
 
 
@@ -224,7 +222,7 @@ def _answer(value: Any) -> str | None:
 
 
 def _pictures(value: Any, where: str) -> list[str]:
-    """The names of the pictures in order: of one, of several by their placeholders, of none."""
+    """The names of the pictures in the order of their placeholders."""
     match value:
         case None:
             return []
@@ -236,7 +234,7 @@ def _pictures(value: Any, where: str) -> list[str]:
 
 
 def _file_names(pictures: Sequence[str], attachments: Sequence[str]) -> list[str]:
-    """Each file once, though its name may begin otherwise in the text than in the record."""
+    """Each file once, though its prefix may differ between the text and the record."""
     known = {without_prefix(name) for name in pictures}
     others = [name for name in attachments if without_prefix(name) not in known]
     return list(dict.fromkeys((*pictures, *others)))

@@ -1,4 +1,4 @@
-"""The turns of MM-Traj: what is thought, which tool the code calls, what came back. Pure.
+"""A turn of MM-Traj in parts: the thought, the tool that the code calls, and the output. Pure.
 
 Thought: I count the cups.              [OUTPUT OF STEP 0] Observation:
                                         3
@@ -29,12 +29,12 @@ TOOLS: Mapping[str, tuple[str, ...]] = {  # the toolbox, with its parameters in 
     "segmentation": ("image_path", "prompt"),
     "image_edit": ("prompt", "image_path"),
     "ask_search_agent": ("query",),
-    "ocr": ("image_path",),  # in the tools' code, and not in the published prompt
+    "ocr": ("image_path",),  # in the toolbox' code, but not in the published prompt
     FINAL: ("answer",),
 }
 _CALL = re.compile(rf"\b(?:{'|'.join(TOOLS)})\b")
 INSTRUCTION = 240  # characters
-HEADING = 40  # characters before the code in which its heading stands
+HEADING = 40  # characters before the code that may hold its heading
 
 _FENCE = re.compile(r"```(?:py|python)?\n")
 _OUTPUT = re.compile(r"\[OUTPUT OF STEP -?\d+\] ?(Observation|Error):[ \n]?")
@@ -44,13 +44,16 @@ _PICTURES = re.compile(r"(?:(?:<image(?:_\d+)?>|Picture \d+:\s*<img>[^<\n]*</img
 _ATTACHED = re.compile(r"^[ \t]*Attachment:([^\n]*)\Z", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=[.!?:])(?<!\b[DM]r\.)(?<!\bMrs\.)(?<!e\.g\.)\s+(?=[A-Z`\"'(*])|\n+")
 _INTENT = re.compile(
-    r"\b(?:I|we)(?:['’](?:ll|m going to)| will| can| need to| am going to| should)\b|\b[Ll]et(?:['’]s| me)\b"
+    r"\b(?:I|[Ww]e)(?:['’]ll|['’]m going to|['’]re going to"
+    r"|(?: (?:first|now|next|then|also|just|still|therefore))*"
+    r" (?:will|can|need to|have to|must|should|am going to|are going to|plan to|want to))\b"
+    r"|\b[Ll]et(?:['’]s| me)\b"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The first turn. ``attachments`` are names as recorded."""
+    """The first turn of the user. ``attachments``: names as recorded."""
 
     goal: str
     attachments: tuple[str, ...]
@@ -58,17 +61,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a turn's code does: the tool called, or ``python``; ``code`` where the arguments do not say all of it."""
+    """The tool that a turn's code calls, or ``python``; ``code`` unless the arguments are all of it."""
 
     tool: str
     arguments: Mapping[str, Any]
     code: str | None
-    calls: int  # of tools
-    answer: ast.expr | None = None  # what is given to ``final_answer``, if that is no literal
+    calls: int  # calls of tools
+    answer: ast.expr | None = None  # the argument of ``final_answer`` if that is not a literal
 
 
 def read_task(text: str) -> Task:
-    """The task without its placeholders of pictures, with the attachments as they were told to the agent."""
+    """The task without its image placeholders, with the attachments as the agent saw them."""
     text = text.strip()
     goal = text[end.end() :] if (end := _PICTURES.match(text)) else text
     goal = goal.removeprefix("Task:").strip()
@@ -78,45 +81,45 @@ def read_task(text: str) -> Task:
 
 
 def read_code(text: str) -> str | None:
-    """The first block of code, as the agent's interpreter looks for it; None when there is none."""
+    """The first block of code, found as the agent's interpreter finds it; None if there is none."""
     begin = _FENCE.search(text)
     end = text.find("\n```", begin.end() - 1) if begin else -1
     return (text[begin.end() : end].strip("\n") or None) if begin and end >= 0 else None
 
 
 def read_thought(text: str) -> str:
-    """What is said before the code, without the headings."""
+    """The text before the code, without headings."""
     begin = _FENCE.search(text)
-    said = text[: begin.start()] if begin else text
-    tail = max(0, len(said) - HEADING)
-    if match := _BEFORE_CODE.search(said, tail):
-        said = said[: match.start()]
-    return _unlabelled(said)
+    words = text[: begin.start()] if begin else text
+    tail = max(0, len(words) - HEADING)
+    if match := _BEFORE_CODE.search(words, tail):
+        words = words[: match.start()]
+    return _without_heading(words)
 
 
-def _unlabelled(said: str) -> str:
-    match = _LABEL.match(said)
-    return said[match.end() if match else 0 :].strip()
+def _without_heading(words: str) -> str:
+    match = _LABEL.match(words)
+    return words[match.end() if match else 0 :].strip()
 
 
 def read_output(text: str) -> tuple[str, bool] | None:
-    """(what a step returned, whether it failed), or None when the turn says no such thing."""
+    """(a step's output, whether it failed); None if the turn is not an output."""
     match = _OUTPUT.match(text.lstrip())
     return None if match is None else (text.lstrip()[match.end() :].strip("\n"), match[1] == "Error")
 
 
 def instruction(thought: str) -> str:
-    """The first sentence that says what will be done, or the first one; "" without a thought."""
-    sentences = [one for one in map(_unlabelled, _SENTENCE.split(thought[:4000])) if one]
+    """The first sentence that states an intention, else the first one; "" without a thought."""
+    sentences = [one for one in map(_without_heading, _SENTENCE.split(thought[:4000])) if one]
     chosen = next((one for one in sentences if _INTENT.search(one)), sentences[0] if sentences else "")
     return wording.one_line(chosen, INSTRUCTION)
 
 
 def read_call(code: str) -> ToolCall:
-    """Which tool the code calls, the first of several, and ``final_answer`` only where it is alone.
+    """The first tool that the code calls; ``final_answer`` only if it calls no other.
 
-    Arguments are those that are literals. The code is kept unless it is that call with literal arguments, printed or
-    not. Raises UnparsableCode.
+    ``arguments`` holds the literal ones. The code is kept unless it is only that call with literal arguments, perhaps
+    printed. Raises UnparsableCode.
     """
     statements = parse_code(code)
     calls = list(_tool_calls(statements)) if _CALL.search(code) else []
@@ -134,7 +137,7 @@ def read_call(code: str) -> ToolCall:
 
 
 def _tool_calls(statements: Sequence[ast.stmt]) -> Iterator[ast.Call]:
-    """As ``ast.walk`` finds them, in less time: by the nodes' own fields."""
+    """The calls of tools, found as by ``ast.walk`` but faster: by the nodes' own fields."""
     nodes: list[Any] = list(statements)
     while nodes:
         node = nodes.pop()
@@ -151,13 +154,13 @@ def _name(call: ast.Call) -> str:
 
 
 def _lone(statement: ast.stmt) -> ast.expr | None:
-    """The expression that is a whole statement, or is printed by it."""
+    """The expression that is a whole statement, or that it prints."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     printed = isinstance(value, ast.Call) and _name(value) == "print" and len(value.args) == 1 and not value.keywords
     return value.args[0] if printed and isinstance(value, ast.Call) else value
 
 
 def names_in_words(attachments: Sequence[str]) -> str:
-    """The attachments by their last names, for what is seen at the beginning."""
+    """The attachments by file name, as the first abstraction."""
     names = [name.rstrip("/").rpartition("/")[2] for name in attachments]
-    return wording.one_line(f"given: {', '.join(names)}") if names else "the task, and nothing known yet"
+    return wording.one_line(f"given: {', '.join(names)}") if names else "the task, nothing else known yet"
