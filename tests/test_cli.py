@@ -187,7 +187,7 @@ def test_an_output_folder_may_have_any_name(
     monkeypatch.chdir(tmp_path)
     one_line(run("demo", "--out", out, "--config", config), 2, "no executor 'nobody'")
     one_line(run("reproduce", "--out", out, "--config", config), 2, "no executor 'nobody'")
-    one_line(run("evaluate", "chess", "--model", "m", "--out", out, "--config", config), 2, "no benchmark 'chess'")
+    one_line(run("evaluate", "chess", "--model", "m", "--out", out, "--config", config), 2, "no environment 'chess'")
     resolved = load_config(ROOT / common.DEMO_CONFIG, values=training.demo_values(True, Path(out)))
     assert (resolved.output_dir, resolved.data.train) == (out, f"{out}/data/train.parquet")
     assert resolved.stage1.steps == training.QUICK["stage1.steps"]

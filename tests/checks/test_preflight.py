@@ -412,9 +412,9 @@ def test_missing_loggers_and_engines_are_named(model: Path, checked: Callable[..
     if "wandb" not in missing or "vllm" not in missing:
         pytest.skip("wandb and vllm are installed")
     items = checked("stage1.report_to=[wandb]", "stage2.vllm=true")
-    assert items["stage1 logger"].detail == "stage1.report_to asks for wandb, which is not installed"
-    assert items["stage1 logger"].remedy == "run: pip install wandb"
-    assert items["stage2 engine"].detail == "stage2.vllm asks for vllm, which is not installed"
+    assert items["stage1 logger"].detail == "stage1.report_to: wandb is not installed"
+    assert items["stage1 logger"].remedy == "pip install 'tracer1[wandb]', or take it out of stage1.report_to"
+    assert items["stage2 engine"].detail == "stage2.vllm: vLLM is not installed"
     assert {"stage2 logger", "stage1 engine"}.isdisjoint(items)
 
 

@@ -155,8 +155,8 @@ def test_a_missing_part_stops_the_run_before_its_first_step(
     other = tmp_path / "other.parquet"
     make_windows(nano.store.directory, other, 3, 2, "full-1")
     faults = {
-        "stage2.report_to=[wandb]": "stage2.report_to asks for wandb",
-        "stage2.vllm=true": "stage2.vllm asks for vllm",
+        "stage2.report_to=[wandb]": "stage2.report_to: wandb is not installed",
+        "stage2.vllm=true": "stage2.vllm: vLLM is not installed",
         "executor.name=nobody": "no executor 'nobody'",
         "executor.options={colour: red}": "executor 'dom': options",
         "plan.history=7": "history 2 where plan.history is 7",

@@ -120,13 +120,6 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
         return train_stage(config, run, name, on_step)
 
 
-def _begin_stage_1(config: Config, run: Path) -> None:
-    """Forget what an earlier stage 1 was measured at, and score the best constant plan on the training windows."""
-    forget_stage_1(run)
-    # The report draws it beside stage 1's reward, which is a plan reward too.
-    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train))
-
-
 def base_with_progress(config: Config, run: Path) -> Path:
     """The warm-up, with its loss in the bar."""
     ensure_episodes(config, logger.info)

@@ -119,7 +119,6 @@ class MetricsRow:
     truncated_share: float | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)  # by phase; "step" is the whole
     rss_mb: float | None = None
-    loss: float | None = field(default=None, metadata=OMIT)
 
 
 @dataclass(frozen=True, slots=True)
