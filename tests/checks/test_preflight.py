@@ -211,7 +211,7 @@ def test_counts_are_those_of_the_real_processor(nano: Nano) -> None:
     from PIL import Image
 
     from tracer1.data.windows_file import read_windows, windows_store
-    from tracer1.models.qwen3vl import load_processor
+    from tracer1.models.loading import load_processor
 
     windows, store = list(read_windows(nano.windows))[:40], windows_store(nano.windows)
     processor = load_processor(nano.folder, (20_000, 50_000))
@@ -471,6 +471,7 @@ def test_a_trial_tells_what_the_run_would_take(nano: Nano, tmp_path: Path) -> No
     values = {
         "output_dir": str(tmp_path / "run"),
         "model": {"path": str(nano.folder), "min_pixels": 1024, "max_pixels": 65536},
+        "plan": {"horizon": 3, "history": 2, "prompt_version": "brief-1"},
         "data": {"train": str(nano.windows)},
         "executor": {"name": "dom"},
         "stage1": {**STAGE, "steps": 1000},

@@ -32,7 +32,7 @@ from tracer1.evaluation.gate import gate_manifest, pass_gate
 from tracer1.evaluation.offline import window_id
 from tracer1.evaluation.planners import folder_source, prediction_manifest
 from tracer1.evaluation.run import HELDOUT
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.recipes.train import names_of, plan_of, stage_with_progress, train
 from tracer1.results.files import append
 from tracer1.results.manifest import claim, made_with

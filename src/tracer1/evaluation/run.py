@@ -105,8 +105,8 @@ def heldout(planner: Planner, config: Config, run: Path, name: str) -> OfflineRe
 def known_strings(config: Config) -> set[str]:
     """Every string that demonstrations quote on which the base or the two stages were trained."""
     episodes = windows_store(config.data.train).directory
-    seen = Path(config.model.path) / SEEN
-    base = set(json.loads(seen.read_text(encoding="utf-8"))) if seen.exists() else set()
+    file = Path(config.model.path) / SEEN
+    base = set(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else set()
     return {s for e in read_episodes(episodes) for step in e.steps for s in quoted_strings(step.instruction)} | base
 
 

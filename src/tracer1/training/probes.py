@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from tracer1.data.windows_file import row_messages
-from tracer1.models.qwen3vl import open_image
+from tracer1.models.encoding import encode, open_image
+from tracer1.models.loading import tokenizer_of
 from tracer1.plan.text import render_plan
 from tracer1.training.guards import CANARY_ROWS
 from tracer1.training.scoring import recorded
@@ -72,13 +73,9 @@ def batch_of(
     ``input_ids`` and ``attention_mask`` (B, P + C), prompts padded on the left and completions on the right;
     ``logits_to_keep`` C; what the images became, and how many each row has.
     """
-    text_only = not hasattr(processor, "tokenizer")  # a tokenizer, whose template takes strings
-    prompts: list[Any] = [row["prompt"] if text_only else row_messages(row) for row in rows]
-    text = [processor.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts]
-    images: dict[str, Any] = {"images": list(pictures)} if any(pictures) else {}
-    inputs = processor(text=text, padding=True, padding_side="left", return_tensors="pt", **images)
+    inputs = encode(processor, [row_messages(row) for row in rows], pictures)
     length = max(map(len, completions))
-    pad = getattr(processor, "tokenizer", processor).pad_token_id
+    pad = tokenizer_of(processor).pad_token_id
     tails = torch.tensor([[*ids, *[pad] * (length - len(ids))] for ids in completions])
     kept = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids in completions])
     batch = {

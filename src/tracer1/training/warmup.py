@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from tracer1.config.settings import WarmupSettings
 from tracer1.errors import UsageError
-from tracer1.models.qwen3vl import open_image
+from tracer1.models.encoding import open_image
 from tracer1.training.checkpoints import disk_errors
 from tracer1.training.records import drop_steps_after
 from tracer1.training.warmup_data import Example, Phrasing, WarmupSource
@@ -143,7 +143,7 @@ def run_warmup(
     state_file = out / STATE
     first_step = 0
     if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
+        state = torch.load(state_file, map_location="cpu", weights_only=True)
         try:
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
@@ -151,7 +151,7 @@ def run_warmup(
             raise UsageError(f"{state_file} is of another model or other data; remove it to begin anew") from error
         first_step = state["step"]
     drop_steps_after(out / "metrics.jsonl", "warmup", first_step)
-    collate = Collator(processor)
+    collate, device = Collator(processor), model.device
     model.train()
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -159,8 +159,8 @@ def run_warmup(
         for step, examples in batches(source, settings, seed, first_step):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, settings)
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
-                loss = completion_loss(model, collate(examples))
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                loss = completion_loss(model, {k: v.to(device) for k, v in collate(examples).items()})
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             optimizer.step()

@@ -16,7 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tracer1.config.settings import StageSettings
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.results.schema import MetricsRow
 from tracer1.training.stages import training_rows
 from tracer1.training.trl.session import make_trainer, train_grpo

@@ -17,7 +17,9 @@ from nano_planner import Nano, each
 from tracer1.config.loading import load_config
 from tracer1.config.settings import StageSettings
 from tracer1.errors import SetupError, UsageError
-from tracer1.models.qwen3vl import LocalPlanner, load_model, load_processor, suppressed_tokens
+from tracer1.models.encoding import suppressed_tokens
+from tracer1.models.loading import load_model, load_processor
+from tracer1.models.local import LocalPlanner
 from tracer1.results.json_records import to_json
 from tracer1.results.schema import MetricsRow
 from tracer1.training.checkpoints import newest_intact
