@@ -9,6 +9,7 @@ description in the reference (``config/reference.py``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -115,6 +116,19 @@ class DataSettings(Settings):
             raise ValueError("record needs data.episodes, the folder for the recorded episodes")
         return self
 
+    @property
+    def train_files(self) -> tuple[str, ...]:
+        """The files of training windows."""
+        return (self.train,)
+
+    @property
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Each windows file by its name in findings: train (train 1, train 2, ... of several), then heldout."""
+        for number, file in enumerate(self.train_files, start=1):
+            yield f"train {number}" if len(self.train_files) > 1 else "train", file
+        if self.heldout is not None:
+            yield "heldout", self.heldout
+
 
 class PlanSettings(Settings):
     """What the planner is shown and asked for."""
@@ -200,7 +214,7 @@ class WarmupSettings(Settings):
 class StageSettings(Settings):
     """One stage of GRPO: every row of Table 4."""
 
-    steps: Count = 143  # training steps; 0 leaves the stage out
+    steps: Count = 143  # training steps; 0 copies the planner that the stage starts from
     lr: AboveZero = 1e-6  # learning rate
     optimizer: Literal["adamw"] = "adamw"  # the optimiser
     betas: tuple[Share, Share] = (0.9, 0.999)  # AdamW's betas

@@ -117,7 +117,9 @@ def first_difference(before: Manifest, now: Manifest) -> Difference | None:
             a, b = (f"{side.model} (weights {side.weights[:12] or 'unknown'})" for side in (before, now))
             return Difference("model", a, b)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            key = next(k for k in [*a, *b] if a.get(k) != b.get(k))
+            key = next((k for k in [*a, *b] if a.get(k) != b.get(k)), None)
+            if key is None:
+                continue  # a setting that is null, and one that an older file does not have
             return Difference(f"{name}.{key}", a.get(key), b.get(key))
         return Difference(name, a, b)
     return None
