@@ -95,7 +95,9 @@ def windows(
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
     horizon: Annotated[int, typer.Option(help="T: steps of the reference.")] = 5,
     history: Annotated[int, typer.Option(help="K: past steps in the prompt.")] = 5,
-    prompt: Annotated[str, typer.Option(help="The prompt's version: full-1 or brief-1.")] = "full-1",
+    prompt: Annotated[
+        str, typer.Option(help="The prompt's version: full-2-thinking, full-2, full-1 or brief-1.")
+    ] = "full-2-thinking",
     heldout: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the episodes to hold out, chosen by a hash of their ids.")
     ] = 0.0,

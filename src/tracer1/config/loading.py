@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tracer1.assets import resolve_config, shipped_configs
 from tracer1.config.settings import Config
 from tracer1.errors import DataError, UsageError
 from tracer1.files import parse_yaml, read_yaml
@@ -24,12 +25,15 @@ def load_config(path: Path | str, overrides: Sequence[str] = (), values: Mapping
     values: by dotted key, as they are; an option of the command line comes this way, whatever its text.
     overrides: their values are YAML.
 
+    ``path`` is a file, or the name of a configuration that ships with the package, such as ``nano``.
+
     Raises UsageError in one line: the file, the key, what is wrong and the nearest known key.
     """
     try:
-        settings = read_yaml(Path(path))
+        settings = read_yaml(Path(resolve_config(path)))
     except DataError as error:
-        raise UsageError(str(error)) from error
+        known = f"; configurations that ship: {', '.join(shipped_configs())}" if _is_missing(error) else ""
+        raise UsageError(f"{error}{known}") from error
     if not isinstance(settings, dict):
         raise UsageError(f"{path}: expected keys and values, such as 'output_dir: runs/mine'")
     for key, value in (values or {}).items():
@@ -40,6 +44,10 @@ def load_config(path: Path | str, overrides: Sequence[str] = (), values: Mapping
         return Config.model_validate(settings)
     except ValidationError as error:
         raise UsageError(f"{path}: {_explain(error)}") from error
+
+
+def _is_missing(error: DataError) -> bool:
+    return isinstance(error.__cause__, FileNotFoundError)
 
 
 def dump_config(config: Config) -> str:

@@ -55,7 +55,7 @@ def make_windows(
     out: Path | str,
     horizon: int = 5,
     history: int = 5,
-    prompt_version: str = "full-1",
+    prompt_version: str = "full-2-thinking",
     *,
     heldout: float = 0.0,
     heldout_out: Path | str | None = None,

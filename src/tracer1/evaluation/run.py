@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
+from tracer1.assets import resolve
 from tracer1.config.settings import Config, EvaluationSettings
 from tracer1.data.store import read_episodes
 from tracer1.data.windows_file import absolute_rows, read_rows, windows_stores
@@ -105,7 +106,7 @@ def heldout(planner: Planner, config: Config, run: Path, name: str) -> OfflineRe
 def known_strings(config: Config) -> set[str]:
     """Every string that demonstrations quote on which the base or the two stages were trained."""
     stores = {store.directory.resolve() for file in config.data.train_files for store in windows_stores(file)}
-    seen = Path(config.model.path) / SEEN
+    seen = Path(resolve(config.model.path)) / SEEN
     base = set(json.loads(seen.read_text(encoding="utf-8"))) if seen.exists() else set()
     steps = (step for store in sorted(stores) for episode in read_episodes(store) for step in episode.steps)
     return {text for step in steps for text in quoted_strings(step.instruction)} | base
