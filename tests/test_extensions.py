@@ -82,7 +82,7 @@ def ran(module: str) -> list[object]:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("Executor", EXECUTOR), ("Environment", ENVIRONMENT), ("reward", REWARD)],
+    [("Executor", EXECUTOR), ("Environment", ENVIRONMENT), ("reward", REWARD), ("late", REWARD)],
 )
 def test_what_has_the_protocol_is_returned_without_a_call(module: str, name: str, kind: Kind) -> None:
     assert load_object(f"{module}:{name}", kind).__name__ == name
@@ -102,7 +102,6 @@ def test_what_has_the_protocol_is_returned_without_a_call(module: str, name: str
         ("Endless", ENVIRONMENT, "it has no Python method 'close'"),
         ("system", REWARD, "it is a builtin function; write a function: def function(completions, rows)"),
         ("Executor", REWARD, "it is a class; write a function"),
-        ("late", REWARD, "late must not be async"),
         ("one", REWARD, "one does not take these arguments"),
     ],
 )

@@ -24,6 +24,7 @@ LAYERS = (
     "keys",
     "extensions",
     "files",
+    "assets",
     "coordinates",
     "formats",
     "keyboard",
@@ -44,6 +45,7 @@ LAYERS = (
     "bench",
     "report",
     "recipes",
+    "api",
     "cli",
 )
 PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
@@ -55,9 +57,17 @@ ADAPTERS = {
     "torch": {
         "models/drafting.py",
         "models/nano.py",
-        "models/qwen3vl.py",
+        "models/loading.py",
+        "models/local.py",
+        "models/placement.py",
+        "models/policy.py",
+        "models/smollm2.py",
         "training/probes.py",
         "training/shared_prompt.py",
+        "training/shared_prefill.py",
+        "training/processes.py",
+        "training/trl/arguments.py",
+        "training/trl/comparison.py",
         "training/trl/trainer.py",
         "training/warmup.py",
         "training/base.py",
@@ -67,15 +77,35 @@ ADAPTERS = {
     "transformers": {
         "models/drafting.py",
         "models/nano.py",
+        "models/encoding.py",
+        "models/loading.py",
+        "models/local.py",
         "models/qwen3vl.py",
+        "models/smollm2.py",
         "models/tokenizer.py",
         "training/shared_prompt.py",
+        "training/shared_prefill.py",
+        "training/trl/recording.py",
         "training/trl/trainer.py",
         "checks/model.py",
     },
+    "peft": {"models/adapters.py"},
     "tokenizers": {"models/tokenizer.py"},
-    "trl": {"training/trl/trainer.py"},
-    "datasets": {"training/trl/trainer.py", "training/stages.py", "bench/grpo.py", "bench/data.py"},
+    "trl": {
+        "training/trl/arguments.py",
+        "training/trl/comparison.py",
+        "training/trl/resampling.py",
+        "training/trl/trainer.py",
+        "training/trl/vllm.py",
+    },
+    "datasets": {
+        "training/trl/comparison.py",
+        "training/trl/session.py",
+        "training/trl/trainer.py",
+        "training/stages.py",
+        "bench/grpo.py",
+        "bench/data.py",
+    },
     "playwright": {"envs/miniwob/browser.py", "envs/miniwob/input.py", "envs/miniwob/page.py", "checks/doctor.py"},
     "miniwob": {"envs/miniwob/server.py"},
     "rapidocr": {"executors/ocr.py"},
@@ -103,7 +133,8 @@ def _imports(file: str) -> Iterator[tuple[int, str]]:
             name = ".".join([*base, *([node.module] if node.module else [])])
             yield node.lineno, name
             if name == "tracer1":
-                yield from ((node.lineno, f"tracer1.{alias.name}") for alias in node.names)
+                names = [alias.name for alias in node.names if not alias.name.startswith("__")]
+                yield from ((node.lineno, f"tracer1.{inner}") for inner in names)
 
 
 def layer(name: str) -> str:
@@ -115,10 +146,7 @@ def layer(name: str) -> str:
 def test_imports_point_left(file: str) -> None:
     own = layer(file.replace("/", "."))
     if own == "__init__":
-        assert not [name for _, name in imports(file) if name.startswith("tracer1")], (
-            "the package's root imports nothing"
-        )
-        return
+        return  # lazy, which tests/test_package.py holds
     if own == "__main__":
         own = "cli"
     assert own in LAYERS, f"{file} belongs to no layer: add it to LAYERS"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from own_env import Question
+from typer.testing import CliRunner
 
+from tracer1.cli.main import app
 from tracer1.envs.checker import CHECKS, EXPERT, FIRST, EnvFinding, check_env
 from tracer1.envs.experts import Moves, Screen
 from tracer1.envs.registry import find_env, parse_env
@@ -78,6 +80,20 @@ def test_an_expert_that_fails_is_found() -> None:
 def test_an_unknown_task_is_the_callers_mistake() -> None:
     with pytest.raises(UsageError, match="no toy task 'x'"):
         check_env(find_env("toy"), "x")
+
+
+@pytest.mark.parametrize(
+    ("env", "exit_code", "says"),
+    [
+        ("toy:toy-form", 0, "ok   the expert earns reward 1"),
+        ("own_env:Question:press", 0, "ok   close may be called twice"),
+        ("own_env:WrongSize:press", 1, "FAIL sizes match the screenshot: the screenshot has (40, 30) pixels"),
+    ],
+)
+def test_the_command(env: str, exit_code: int, says: str) -> None:
+    result = CliRunner().invoke(app, ["check-env", env])
+    assert result.exit_code == exit_code
+    assert says in result.output
 
 
 def test_the_double_works(tmp_path: Path) -> None:

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nano_planner import PROMPT, toy_pages
+from nano_planner import PROMPT, toy_envs
 
 from tracer1.agent.baselines import AlwaysFinished
 from tracer1.config.settings import EvaluationSettings
 from tracer1.errors import DataError, EnvironmentFailure, UsageError
-from tracer1.evaluation.live import LiveResult, NewPage, evaluate_live, jobs_of, trajectory_to_json
+from tracer1.evaluation.live import LiveResult, episode_row, evaluate_live, jobs_of
 from tracer1.executors.dom import DomExecutor
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import render_plan
-from tracer1.types import Action, Model, Plan, Point, Step, Trajectory, Turn
+from tracer1.results.json_records import from_json, to_json
+from tracer1.results.manifest import Manifest
+from tracer1.results.schema import EpisodeRow, TaskResult
+from tracer1.types import Action, Env, Model, Plan, Point, Step, Trajectory, Turn
 
 JOBS = jobs_of(["toy-press", "toy-field"], 5, 3)
 SETTINGS = EvaluationSettings(default_max_steps=2, max_steps={"toy-press": 1}, pages=2)
+MANIFEST = Manifest(kind="live episodes", model="runs/a/checkpoints/stage2", weights="aaaa", horizon=3)
 SEND = render_plan(Plan((Step("a form", "click", "click the 'Send' button", "done"),)))
 
 
 @asynccontextmanager
-async def no_pages(images: Path) -> AsyncIterator[NewPage]:
-    raise EnvironmentFailure("no page was needed")
+async def no_envs(images: Path, count: int) -> AsyncIterator[Sequence[Env]]:
+    raise EnvironmentFailure("no environment was needed")
     yield  # never reached: it makes this a generator
 
 
@@ -35,13 +40,13 @@ async def no_pages(images: Path) -> AsyncIterator[NewPage]:
 def evaluate(tmp_path: Path) -> Callable[..., LiveResult]:
     def run(model: Model, jobs: Any = JOBS, **options: Any) -> LiveResult:
         out, images = tmp_path / "run/live/planner.jsonl", tmp_path / "run/live/images"
-        options = {"pages": toy_pages, **options}
+        options = {"open_envs": toy_envs, "manifest": MANIFEST, **options}
         return evaluate_live(model, DomExecutor(), PROMPT, jobs, SETTINGS, out, images, **options)
 
     return run
 
 
-def kept(tmp_path: Path) -> list[dict[str, Any]]:
+def lines_of(tmp_path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (tmp_path / "run/live/planner.jsonl").read_text().splitlines()]
 
 
@@ -54,12 +59,12 @@ def test_every_task_gets_the_same_seeds() -> None:
 def test_episodes_are_kept_line_by_line(evaluate: Callable[..., LiveResult], tmp_path: Path) -> None:
     told: list[tuple[int, int, float]] = []
     result = evaluate(ScriptedModel(lambda _: SEND), on_episode=lambda *figures: told.append(figures))
-    assert [(r["task"], r["seed"]) for r in result.records] == JOBS
+    assert [(e.task, e.seed) for e in result.episodes] == JOBS
     assert [(done, total) for done, total, _ in told] == [(n, 6) for n in range(1, 7)]
     assert told[-1][2] == result.success.value
-    lines = kept(tmp_path)
-    assert sorted(map(str, lines)) == sorted(map(str, result.records))
-    first = result.records[0]
+    lines = lines_of(tmp_path)
+    assert sorted(map(str, lines)) == sorted(str(to_json(e)) for e in result.episodes)
+    first = to_json(result.episodes[0])
     assert first["goal"].startswith("Press ")
     assert first["success"] == (first["reward"] > 0)
     (turn,) = first["turns"]
@@ -75,13 +80,13 @@ def test_episodes_are_kept_line_by_line(evaluate: Callable[..., LiveResult], tmp
 def test_the_configured_limits_hold(evaluate: Callable[..., LiveResult]) -> None:
     wait = render_plan(Plan((Step("", "wait", "wait"),)))
     result = evaluate(ScriptedModel(lambda _: wait))
-    assert [len(r["turns"]) for r in result.records] == [1, 1, 1, 2, 2, 2]
-    assert {r["ending"] for r in result.records} == {"truncated"}
+    assert [len(e.turns) for e in result.episodes] == [1, 1, 1, 2, 2, 2]
+    assert {e.ending for e in result.episodes} == {"truncated"}
 
 
 def test_a_finished_evaluation_opens_no_page(evaluate: Callable[..., LiveResult]) -> None:
     first = evaluate(ScriptedModel(lambda _: SEND))
-    assert evaluate(ScriptedModel([]), pages=no_pages) == first
+    assert evaluate(ScriptedModel([]), open_envs=no_envs) == first
 
 
 def test_an_interrupted_evaluation_goes_on(evaluate: Callable[..., LiveResult], tmp_path: Path) -> None:
@@ -91,16 +96,16 @@ def test_an_interrupted_evaluation_goes_on(evaluate: Callable[..., LiveResult], 
 
     with pytest.raises(KeyboardInterrupt):
         evaluate(ScriptedModel(lambda _: SEND), on_episode=stop)
-    before = kept(tmp_path)
+    before = lines_of(tmp_path)
     assert len(before) == 3
     with (tmp_path / "run/live/planner.jsonl").open("a") as file:
         file.write('{"task": "toy-field", "se')  # as a kill leaves it
     model = ScriptedModel(lambda _: SEND)
     result = evaluate(model)
     assert len(model.prompts) == 3
-    assert kept(tmp_path)[:3] == before
-    assert len(kept(tmp_path)) == 6
-    whole = evaluate(ScriptedModel([]), pages=no_pages)
+    assert lines_of(tmp_path)[:3] == before
+    assert len(lines_of(tmp_path)) == 6
+    whole = evaluate(ScriptedModel([]), open_envs=no_envs)
     assert whole == result
 
 
@@ -109,7 +114,19 @@ def test_more_seeds_later_run_only_what_is_new(evaluate: Callable[..., LiveResul
     model = ScriptedModel(lambda _: SEND)
     result = evaluate(model, jobs_of(["toy-press"], 5, 4))
     assert len(model.prompts) == 2
-    assert [r["seed"] for r in result.records] == [5, 6, 7, 8]
+    assert [e.seed for e in result.episodes] == [5, 6, 7, 8]
+
+
+def test_another_planners_episodes_are_refused(evaluate: Callable[..., LiveResult]) -> None:
+    evaluate(ScriptedModel(lambda _: SEND))
+    other = replace(MANIFEST, model="runs/b/checkpoints/stage2", weights="bbbb")
+    with pytest.raises(UsageError, match=r"planner\.jsonl was made with model .*runs/a.*aaaa.*not .*runs/b.*bbbb"):
+        evaluate(ScriptedModel([]), manifest=other)
+
+
+def test_the_same_planner_from_another_folder_resumes(evaluate: Callable[..., LiveResult]) -> None:
+    first = evaluate(ScriptedModel(lambda _: SEND))
+    assert evaluate(ScriptedModel([]), manifest=replace(MANIFEST, model="moved"), open_envs=no_envs) == first
 
 
 def test_a_damaged_line_is_named(evaluate: Callable[..., LiveResult], tmp_path: Path) -> None:
@@ -130,12 +147,9 @@ def test_figures_by_task(evaluate: Callable[..., LiveResult]) -> None:
     assert result.successes == [False] * 6
     assert (result.success.value, result.success.count) == (0.0, 6)
     endings = {"finished": 3, "truncated": 0, "failed": 0}
-    assert result.per_task() == {
-        task: {"success": 0.0, "episodes": 3, "endings": endings, "planner_calls": 1.0}
-        for task in ("toy-press", "toy-field")
-    }
-    assert len(result.only(["toy-press"]).records) == 3
-    assert result.only([]).records == ()
+    assert result.per_task() == {task: TaskResult(0.0, 3, endings, 1.0) for task in ("toy-press", "toy-field")}
+    assert len(result.only(["toy-press"]).episodes) == 3
+    assert result.only([]).episodes == ()
 
 
 def test_a_rollout_as_a_record(tmp_path: Path) -> None:
@@ -148,7 +162,8 @@ def test_a_rollout_as_a_record(tmp_path: Path) -> None:
         ),
         Turn(None, "garbage", None, None, "no plan"),
     )
-    record = trajectory_to_json(Trajectory("t", 3, "goal", turns, 0.0, False, "failed", "step 2", 1.5), tmp_path)
+    row = episode_row(Trajectory("t", 3, "goal", turns, 0.0, False, "failed", "step 2", 1.5), tmp_path)
+    record = to_json(row)
     assert record["turns"][0]["screenshot"] == "live/images/a.png"
     assert record["turns"][0]["action"] == {"action_type": "click", "point": [0.5, 0.25]}
     assert record["turns"][1] == {
@@ -159,4 +174,4 @@ def test_a_rollout_as_a_record(tmp_path: Path) -> None:
         "error": "no plan",
     }
     assert (record["task"], record["seed"], record["ending"], record["where"]) == ("t", 3, "failed", "step 2")
-    assert json.loads(json.dumps(record)) == record
+    assert from_json(EpisodeRow, json.loads(json.dumps(record)), "here") == row

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from tracer1.executors.dom import DomExecutor
 from tracer1.executors.instruction import drop_target_name, parse_instruction, render_instruction
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import render_plan
+from tracer1.results.files import read_lines
+from tracer1.results.schema import Prediction
 from tracer1.rewards import grounded, trajectory
 from tracer1.training.scoring import GroundedScorer, TrajectoryScorer
 from tracer1.types import Message, Plan, Step, Window
@@ -30,14 +33,13 @@ def evaluate(nano: Nano, windows: list[Window]) -> Callable[..., OfflineResult]:
     """Evaluate a planner that makes of each window's reference what the function says."""
 
     def run(plan: Callable[[Sequence[Step]], str], known: Sequence[str] = (), **options: Any) -> OfflineResult:
-        told = {id(w.prompt): w.reference.steps for w in windows}
+        told = {str(w.prompt): w.reference.steps for w in windows}
 
         def complete(prompt: Sequence[Message]) -> str:
-            return plan(told[id(prompt)])
+            return plan(told[str(tuple(prompt))])
 
         return evaluate_windows(
             ScriptedModel(complete),
-            windows,
             list(read_rows(nano.windows)),
             TrajectoryScorer(trajectory.PAPER),
             GroundedScorer(grounded.PAPER, DomExecutor(), nano.store),
@@ -55,7 +57,7 @@ def test_the_recorded_plans_are_right_in_everything(
     done: list[int] = []
     result = evaluate(lambda steps: render_plan(Plan(tuple(steps))), on_batch=done.append, batch=50)
     assert (result.plan_reward.value, result.format.value, result.first_step_accuracy.value) == (1.0, 1.0, 1.0)
-    assert result.plan_reward.count == result.first_step_accuracy.count == len(windows) == len(result.completions)
+    assert result.plan_reward.count == result.first_step_accuracy.count == len(windows) == len(result.predictions)
     by_depth = [sum(len(w.reference.steps) > depth for w in windows) for depth in range(HORIZON)]
     assert [(hit.value, hit.count) for hit in result.hit_rate_by_depth] == [(1.0, count) for count in by_depth]
     assert result.copied.value == 1.0
@@ -99,19 +101,22 @@ def test_loose_speech_is_no_miscopying(evaluate: Callable[..., OfflineResult]) -
 def test_known_strings_are_left_out(nano: Nano, evaluate: Callable[..., OfflineResult]) -> None:
     result = evaluate(lambda steps: render_plan(Plan(tuple(steps))), known=nano.source.quoted())
     assert result.copied.count == 0
-    assert result.to_json()["copied_arguments"]["count"] == 0
 
 
-def test_the_figures_as_json(evaluate: Callable[..., OfflineResult]) -> None:
-    record = evaluate(lambda steps: render_plan(Plan(tuple(steps)))).to_json()
-    assert record.keys() == {
-        "plan_reward",
-        "format",
-        "first_step_accuracy",
-        "hit_rate_by_depth",
-        "copied_arguments",
-    }
-    assert record["hit_rate_by_depth"][0]["interval"][1] == 1.0
+def test_a_stopped_evaluation_resumes(evaluate: Callable[..., OfflineResult], tmp_path: Path) -> None:
+    out = tmp_path / "heldout/base.jsonl"
+
+    def stop(done: int) -> None:
+        if done >= 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(lambda _: "no plan", out=out, on_batch=stop, batch=50)
+    done: list[int] = []
+    result = evaluate(lambda steps: render_plan(Plan(tuple(steps))), out=out, on_batch=done.append, batch=50)
+    assert done == [150, 192]
+    assert sum(p.completion == "no plan" for p in result.predictions) == 100
+    assert list(read_lines(out, Prediction)) == list(result.predictions)
 
 
 GOAL = 'Enter "ada" as Name and "bob" as City, then press Send.'
@@ -134,6 +139,11 @@ def planned(instruction: str) -> Plan:
         (planned("wait"), "wait", (), None),
         (planned("click the 'Nowhere' button"), "click the 'Nowhere' button", (), None),
         (planned("dance"), "click the 'Name' field", (), False),
+        (planned('Enter "ada" there'), 'Type "ada" into the box at the top', (), True),
+        (planned("type 'ada'"), 'Type "ada" into the box at the top', (), True),
+        (planned('Enter "eve" there'), 'Type "ada" into the box at the top', (), False),
+        (planned("Fill in the box"), 'Type "ada" into the box at the top', (), None),
+        (planned("Fill in the box"), "Don't touch the user's box", (), None),
         (None, "click the 'Name' field", (), False),
         (None, "wait", (), None),
     ],

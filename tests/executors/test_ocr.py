@@ -175,7 +175,7 @@ def test_a_picture_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     agent = OcrExecutor(cache=tmp_path / "cache")
     with pytest.raises(ExecutorError, match=f"{name}: not a readable image"):
         asyncio.run(agent.act(CLICK, Observation(str(tmp_path / name), (1, 1))))
-    with pytest.raises(ExecutorError, match="was given none"):
+    with pytest.raises(ExecutorError, match="the ocr executor needs a screenshot"):
         asyncio.run(agent.act(CLICK, Observation(None, (1, 1))))
 
 

@@ -1,34 +1,38 @@
-"""The demo on toy pages: its live episodes are played beforehand, so that no browser is needed; all else is real."""
+"""The demo on the toy environment, so that no browser is needed; all else is real."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
-from nano_planner import PROMPT, SEEDS, STAGE, Nano, toy_pages
+from nano_planner import SEEDS, STAGE, Nano
+from safetensors.torch import load_file, save_file
 
 from tracer1.agent.baselines import AlwaysFinished
 from tracer1.config.settings import Config
 from tracer1.data.store import write_episodes
 from tracer1.data.windows import make_windows
-from tracer1.evaluation.live import LiveResult, evaluate_live, jobs_of
-from tracer1.evaluation.run import baselines, heldout, known_strings, live, load_planner, prompt_of, summary
-from tracer1.executors.dom import DomExecutor
-from tracer1.recipes.demo import Clock, blank_images, demo, describe, ensure_data, gain, headline
-from tracer1.results.run import prepare
+from tracer1.errors import UsageError
+from tracer1.evaluation.live import LiveResult
+from tracer1.evaluation.planners import Planner, PlannerSource, load_planner, prompt_of
+from tracer1.evaluation.run import baselines, heldout, known_strings, live
+from tracer1.recipes.demo import Clock, blank_images, demo, describe, gain, headline
+from tracer1.recipes.prepare_data import ensure_data
+from tracer1.results.files import read_json
+from tracer1.results.schema import EpisodeRow, Results
 
 TASKS = ("toy-press", "toy-field")
 
 
 def result(*successes: bool, task: str = "a") -> LiveResult:
-    endings = {"ending": "finished", "task": task}
-    return LiveResult(tuple({"success": s, "seed": seed, **endings} for seed, s in enumerate(successes)))
+    return LiveResult(tuple(EpisodeRow(task, seed, success=s) for seed, s in enumerate(successes)))
 
 
 @pytest.fixture(scope="module")
 def config(nano: Nano, tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A run whose data and live episodes are there already."""
+    """A run whose data is there already."""
     root = tmp_path_factory.mktemp("demo")
     data = root / "data"
     data.mkdir()
@@ -40,7 +44,7 @@ def config(nano: Nano, tmp_path_factory: pytest.TempPathFactory) -> Config:
     write_episodes(heldout, nano.episodes[-4:])
     make_windows(data / "train", data / "train.parquet", 3, 2, "brief-1")
     make_windows(heldout, data / "heldout.parquet", 3, 2, "brief-1")
-    config = Config.model_validate(
+    return Config.model_validate(
         {
             "output_dir": str(root / "run"),
             "model": {"path": str(nano.folder), "min_pixels": 1024, "max_pixels": 65536},
@@ -54,47 +58,64 @@ def config(nano: Nano, tmp_path_factory: pytest.TempPathFactory) -> Config:
             "executor": {"name": "dom"},
             "stage1": STAGE,
             "stage2": STAGE,
-            "evaluation": {"tasks": TASKS, "visual_tasks": TASKS[:1], "seeds_per_task": 2, "first_seed": 50},
+            "evaluation": {
+                "environment": "toy",
+                "tasks": TASKS,
+                "visual_tasks": TASKS[:1],
+                "seeds_per_task": 2,
+                "first_seed": 50,
+            },
         }
     )
-    run = prepare(config)
-    jobs = jobs_of(TASKS, 50, 2)
-    for name in ("base", "stage1", "stage2", "reactive", "random_plan", "always_finished", "blank_images"):
-        model, agent, settings = AlwaysFinished(), DomExecutor(), config.evaluation
-        out, images = run / f"live/{name}.jsonl", run / "live/images"
-        evaluate_live(model, agent, PROMPT, jobs, settings, out, images, pages=toy_pages)
-    return config
 
 
 def test_the_whole_demo(config: Config) -> None:
-    said: list[str] = []
-    results = demo(config, said.append)
+    lines: list[str] = []
+    results = demo(config, lines.append)
     run = Path(config.output_dir)
-    assert json.loads((run / "results.json").read_text(), parse_constant=pytest.fail).keys() == results.keys()
-    assert results["tasks"] == list(TASKS)
-    assert results["seeds_per_task"] == 2
-    assert [stage["name"] for stage in results["stages"]] == ["base", "stage1", "stage2"]
-    for stage in results["stages"]:
-        assert stage["windows"] == stage["first_step_count"] == 1 + 3 + 5 + 7
-        assert len(stage["hit_rate_by_depth"]) == 3
-        assert stage["per_task"].keys() == set(TASKS)
-        assert stage["episodes"] == 4
-        assert 0 <= stage["plan_reward"] <= 1
-    assert results["gains"]["live_stage2_minus_base"]["value"] == 0.0
-    assert results["baselines"].keys() == {"random_plan", "always_finished"}
-    assert results["blank_images"]["tasks"] == ["toy-press"]
-    assert results["blank_images"]["difference"]["count"] == 2
-    assert results["executors"]["dom"]["hit_rate"] == 1.0
-    assert results["executors"]["ocr"]["count"] == results["executors"]["dom"]["count"] > 0
-    assert results["minutes"]["all"] > 0
+    assert read_json(run / "results.json", Results).stages[2].per_task.keys() == set(TASKS)
+    assert results.tasks == TASKS
+    assert results.seeds_per_task == 2
+    assert [stage.name for stage in results.stages] == ["base", "stage1", "stage2"]
+    for stage in results.stages:
+        assert stage.windows == stage.first_step_count == 1 + 3 + 5 + 7
+        assert len(stage.hit_rate_by_depth) == 3
+        assert stage.episodes == 4
+        assert 0 <= (stage.plan_reward or 0.0) <= 1
+    assert results.gains["live_stage2_minus_base"].count == 4
+    assert results.baselines.keys() == {"random_plan", "always_finished"}
+    assert results.blank_images is not None
+    assert results.blank_images.tasks == ("toy-press",)
+    assert results.blank_images.difference is not None
+    assert results.blank_images.difference.count == 2
+    assert results.executors["dom"].hit_rate == 1.0
+    assert results.executors["ocr"].count == results.executors["dom"].count
+    assert results.minutes["all"] > 0
+    assert results.constant_plan is not None
+    assert results.constant_plan.windows == 16
     assert (run / "report.html").stat().st_size > 1000
-    assert any(line.startswith("Training stage2: 2 steps") for line in said)
-    lines = headline(results)
-    assert lines[-1] == "reactive (T = 1): 0%"
-    assert "live gain over the base: +0.0 points" in lines[-2]
-    assert all(describe(stage) in lines for stage in results["stages"])
+    assert any(line.startswith("Training stage2: 2 steps") for line in lines)
+    last = headline(results)
+    assert last[-1].startswith("reactive (T = 1): ")
+    assert last[-2].startswith("live gain over the base: ")
+    assert last[-3].startswith("best constant plan: plan reward 0.")
+    assert all(describe(stage) in last for stage in results.stages)
     for name in ("stage1", "stage2"):
         assert (run / "checkpoints" / name / "config.json").exists()
+
+
+def test_results_of_another_base_are_refused(config: Config, tmp_path: Path) -> None:
+    run = Path(config.output_dir)
+    before = (run / "results.json").read_bytes()
+    other = shutil.copytree(config.model.path, tmp_path / "base")
+    weights = load_file(other / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in weights.items()}, other / "model.safetensors")
+    changed = config.model_copy(update={"model": config.model.model_copy(update={"path": str(other)})})
+    with pytest.raises(
+        UsageError, match=r"results\.json was made with model .*planner \(weights .*, not .*base \(weights "
+    ):
+        demo(changed, print)
+    assert (run / "results.json").read_bytes() == before
 
 
 def test_held_out_windows_are_judged_in_their_own_store(config: Config, nano: Nano) -> None:
@@ -105,7 +126,7 @@ def test_held_out_windows_are_judged_in_their_own_store(config: Config, nano: Na
     other = Config.model_validate(
         {**config.model_dump(), "data": {"train": str(lone / "windows.parquet"), "heldout": config.data.heldout}}
     )
-    offline = heldout(AlwaysFinished(), other, "base")
+    offline = heldout(Planner(AlwaysFinished(), PlannerSource("always_finished")), other, lone, "base")
     assert offline.first_step_accuracy.count == 16
     assert offline.first_step_accuracy.value == 0.0
     assert offline.format.value == 1.0
@@ -127,29 +148,30 @@ def test_the_prompt_is_the_configured_one(config: Config) -> None:
 
 def test_a_planner_is_loaded_with_the_runs_settings(config: Config) -> None:
     planner = load_planner(config.model.path, config, blank_images=True)
-    assert planner.options["max_new_tokens"] == 6
-    assert planner.blank_images
-    assert planner.processor.image_processor.size["longest_edge"] == 65536
+    assert planner.model.options["max_new_tokens"] == 6
+    assert planner.source.blank_images
+    assert planner.model.processor.image_processor.size["longest_edge"] == 65536
 
 
 def test_live_results_on_disk_are_not_played_again(config: Config) -> None:
     run = Path(config.output_dir)
-    found = live(AlwaysFinished(), config, run, "base")
-    assert summary(found)["episodes"] == 4
-    assert baselines(config, run)["always_finished"]["live_success"] == 0.0
+    before = (run / "live/always_finished.jsonl").read_bytes()
+    assert baselines(config, run)["always_finished"].episodes == 4
+    assert (run / "live/always_finished.jsonl").read_bytes() == before
+    with pytest.raises(UsageError, match="was made with model"):
+        live(Planner(AlwaysFinished(), PlannerSource("always_finished")), config, run, "random_plan")
 
 
-def test_blank_images_need_no_named_tasks(config: Config) -> None:
+def test_blank_images_need_no_named_tasks(config: Config, tmp_path: Path) -> None:
     evaluation = config.evaluation.model_copy(update={"visual_tasks": ()})
-    run = Path(config.output_dir)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/stage2").symlink_to(config.model.path)
     unnamed = config.model_copy(update={"evaluation": evaluation})
-    (run / "checkpoints").mkdir(exist_ok=True)
-    stage2 = run / "checkpoints/stage2"
-    if not stage2.exists():
-        stage2.symlink_to(config.model.path)
-    found = blank_images(unnamed, run, live(AlwaysFinished(), config, run, "stage2"))
-    assert found["tasks"] == list(TASKS)
-    assert found["difference"]["count"] == 4
+    seen = live(Planner(AlwaysFinished(), PlannerSource("always_finished")), config, tmp_path, "stage2")
+    found = blank_images(unnamed, tmp_path, seen)
+    assert found.tasks == TASKS
+    assert found.difference is not None
+    assert found.difference.count == 4
 
 
 def test_data_that_are_there_are_not_recorded(config: Config) -> None:

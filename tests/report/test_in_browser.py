@@ -30,15 +30,15 @@ def opened(chromium: Browser, run: Path, width: int = 1280) -> tuple[Page, list[
 
 
 def shown(page: Page) -> list[str]:
-    return [strip.get_attribute("id") or "" for strip in page.locator(".strip:visible").all()]
+    return [view.get_attribute("id") or "" for view in page.locator(".episode:visible").all()]
 
 
 def test_one_episode_at_a_time_and_keys_turn_the_pages(chromium: Browser, run: Path) -> None:
     page, heard = opened(chromium, run)
-    ids = [strip.get_attribute("id") for strip in page.locator(".strip").all()]
+    ids = [view.get_attribute("id") for view in page.locator(".episode").all()]
     (first,) = shown(page)
     at = ids.index(first)
-    assert page.locator(".strip.first").get_attribute("id") == first
+    assert page.locator(".episode.first").get_attribute("id") == first
     page.keyboard.press("k")
     assert shown(page) == [ids[at - 1]]
     page.keyboard.press("j")
@@ -52,16 +52,16 @@ def test_one_episode_at_a_time_and_keys_turn_the_pages(chromium: Browser, run: P
     assert heard == []
 
 
-def test_a_strip_has_its_pictures_and_where_the_action_fell(chromium: Browser, run: Path) -> None:
+def test_an_episode_has_its_pictures_and_where_the_action_fell(chromium: Browser, run: Path) -> None:
     page, _ = opened(chromium, run)
-    shot = page.locator(".strip:visible .shot").first
+    shot = page.locator(".episode:visible .shot").first
     box = shot.bounding_box()
     drawn = shot.locator("use").bounding_box()
     assert box is not None
     assert drawn is not None
     assert box["width"] == pytest.approx(drawn["width"], abs=1)
     assert box["height"] / box["width"] == pytest.approx(210 / 160, abs=0.02)
-    marker = page.locator(".strip:visible .marker").first.bounding_box()
+    marker = page.locator(".episode:visible .marker").first.bounding_box()
     assert marker is not None
     assert (marker["x"] + marker["width"] / 2 - box["x"]) / box["width"] == pytest.approx(0.42, abs=0.01)
 
@@ -85,7 +85,7 @@ def test_what_a_model_wrote_is_text(chromium: Browser, run: Path) -> None:
                     step["instruction"] = HOSTILE
         write_lines(file, rows)
     page, heard = opened(chromium, run)
-    assert HOSTILE in (page.locator(".strip:visible .goal").text_content() or "")
+    assert HOSTILE in (page.locator(".episode:visible .goal").text_content() or "")
     assert HOSTILE in (page.locator(".signal").first.text_content() or "")
     assert HOSTILE in (page.locator(".aligned pre").first.text_content() or "")
     assert page.locator("#planted, img, .goal b, pre b").count() == 0

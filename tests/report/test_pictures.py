@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tracer1.errors import DataError
-from tracer1.report.pictures import Album, picture
+from tracer1.report.pictures import PictureBudget, picture
 
 
 def noise(size: tuple[int, int] = (1600, 900), kind: str = "PNG", **how: object) -> bytes:
@@ -47,7 +47,7 @@ def test_a_broken_picture_is_a_data_error(data: bytes) -> None:
 
 
 def test_an_album_keeps_within_its_room(png: Callable[..., bytes]) -> None:
-    album = Album(400_000, 6)
+    album = PictureBudget(400_000, 6)
     made = [album.add(noise()) for _ in range(5)]
     kept = [p for p in made if p is not None]
     assert len(kept) == 5
@@ -55,6 +55,6 @@ def test_an_album_keeps_within_its_room(png: Callable[..., bytes]) -> None:
     assert {inside(p.uri).width for p in kept} == {480}
     assert album.add(png()) is not None
 
-    crowded = Album(1000, 2)
+    crowded = PictureBudget(1000, 2)
     assert crowded.add(noise()) is None
     assert crowded.add(png()) is not None, "what is left out takes no room"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracer1.report.plots import GAP, MOST_POINTS, Chart, Series, depth_chart, trailing_mean, training_chart, window
-from tracer1.report.run import Estimate
+from tracer1.results.schema import Estimate
 
 VALUES = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1, max_size=30)
 

@@ -3,21 +3,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic_run import Json, plan_steps, prompt
+from synthetic_run import plan_steps, prompt
 
 from tracer1.errors import DataError
 from tracer1.plan.text import render_plan
 from tracer1.report.rollouts import align, groups, recorded
-from tracer1.report.run import Record, read_run
+from tracer1.results.reading import read_run
+from tracer1.results.schema import RolloutRow
 from tracer1.types import Plan, Step
 
 REFERENCE = (Step("", "click", "click a"), Step("", "type", "type b"), Step("", "click", "click c"))
 
 
-def line(name: str, overall: float | None, *steps: Step, step: int = 7) -> Record:
+def line(name: str, overall: float | None, *steps: Step, step: int = 7) -> RolloutRow:
     written = render_plan(Plan(steps, "thought", 1)) if steps else "nothing to read"
-    row: Json = {"step": step, "prompt": name, "completion": written, "overall": overall, "terms": {"format": 1.0}}
-    return Record(row, "")
+    return RolloutRow(step=step, prompt=name, completion=written, overall=overall, terms={"format": 1.0})
 
 
 def unknown(_: object) -> dict[str, tuple[Step, ...]]:
@@ -44,9 +44,9 @@ def test_best_typical_and_worst_of_those_with_a_signal() -> None:
 
 def test_steps_are_compared_place_by_place() -> None:
     a, b, c = REFERENCE
-    assert align(REFERENCE, REFERENCE) == ("kept", "kept", "kept")
-    assert align((a, Step("", "type", "type z")), REFERENCE) == ("kept", "kind", "missing")
-    assert align((b, a, c, c), REFERENCE) == ("changed", "changed", "kept", "")
+    assert align(REFERENCE, REFERENCE) == ("same", "same", "same")
+    assert align((a, Step("", "type", "type z")), REFERENCE) == ("same", "type", "missing")
+    assert align((b, a, c, c), REFERENCE) == ("different", "different", "same", "")
     assert align((), REFERENCE) == ("missing",) * 3
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer1.report.stability import plan_stability, survivors
+from tracer1.report.stability import kept_steps, plan_stability
 
 PLANS = st.lists(st.sampled_from("abc"), max_size=6)
 
@@ -16,18 +16,18 @@ def subsequence(one: list[str], other: list[str]) -> bool:
 
 
 def test_what_survives() -> None:
-    assert survivors("bcd", "bcd") == (True, True, True)
-    assert survivors("bcd", "bd") == (True, False, True)
-    assert survivors("bcd", "xbcde") == (True, True, True)
-    assert survivors("abc", "bca") == (False, True, True)  # in order: giving up one keeps two
-    assert survivors("aa", "a") == (True, False)  # a step stands for one
-    assert survivors("ab", "") == (False, False)
-    assert survivors("", "ab") == ()
+    assert kept_steps("bcd", "bcd") == (True, True, True)
+    assert kept_steps("bcd", "bd") == (True, False, True)
+    assert kept_steps("bcd", "xbcde") == (True, True, True)
+    assert kept_steps("abc", "bca") == (False, True, True)  # in order: giving up one keeps two
+    assert kept_steps("aa", "a") == (True, False)  # a step stands for one
+    assert kept_steps("ab", "") == (False, False)
+    assert kept_steps("", "ab") == ()
 
 
 @given(PLANS, PLANS)
-def test_survivors_are_a_longest_common_subsequence(tail: list[str], after: list[str]) -> None:
-    kept = [step for step, stays in zip(tail, survivors(tail, after), strict=True) if stays]
+def test_kept_steps_are_a_longest_common_subsequence(tail: list[str], after: list[str]) -> None:
+    kept = [step for step, stays in zip(tail, kept_steps(tail, after), strict=True) if stays]
     assert subsequence(kept, after)
     choices = ([s for k, s in enumerate(tail) if mask >> k & 1] for mask in range(2 ** len(tail)))
     assert len(kept) == max(len(choice) for choice in choices if subsequence(choice, after))

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from tracer1.report.run import Estimate, Record, read_run
+from tracer1.report.formatting import as_words, cut, duration, figure
 from tracer1.report.tables import comparison, gains, headline, pairs, share_bar, summary, task_rows
 from tracer1.report.training import health, minutes, panels
-from tracer1.report.words import clock, cut, plain, words
+from tracer1.results.json_records import from_json
+from tracer1.results.reading import read_run
+from tracer1.results.schema import ConstantPlan, Estimate, Results
 
 
-def results(**values: object) -> Record:
-    return Record(values, "results.json")
+def results(**values: object) -> Results:
+    return from_json(Results, values, "results.json")
 
 
 def test_a_bar_is_where_its_numbers_are() -> None:
@@ -30,6 +33,21 @@ def test_columns_without_a_figure_are_not_there() -> None:
         [None, "0.500"],
     ]
     assert headline(results()).rows == ()
+
+
+def test_the_best_constant_plan_stands_beside_every_plan_reward(run: Path) -> None:
+    plan = {"action_types": ["click", "type"], "plan_reward": 0.69, "windows": 360}
+    table = headline(results(stages=[{"name": "base", "plan_reward": 0.57}], constant_plan=plan))
+    row = table.rows[-1]
+    assert (row.label, row.note, [c and c.text for c in row.cells]) == (
+        "Best constant plan",
+        "always click, type",
+        ["0.690"],
+    )
+    one, two = panels(read_run(run).metrics, {}, ConstantPlan(("click", "type"), 0.69, 360))
+    assert [curve.label for curve in one.charts[0].curves] == ["reward", "best constant plan"]
+    assert "best constant plan 0.690" in one.summary
+    assert [curve.label for curve in two.charts[0].curves] == ["reward"]
 
 
 def test_blank_images_stand_beside_the_same_tasks() -> None:
@@ -112,26 +130,26 @@ def test_training_is_one_panel_a_stage(run: Path) -> None:
 
 
 def test_minutes_are_bars() -> None:
-    bars, total = minutes(results(minutes={"stage1": 2.0, "stage2_evaluation": 1.0}))
+    bars, total = minutes({"stage1": 2.0, "stage2_evaluation": 1.0})
     assert [(b.label, b.text, b.width, b.style) for b in bars] == [
         ("Stage 1", "2 min 00 s", 100.0, "one"),
         ("Stage 2 evaluation", "1 min 00 s", 50.0, "two"),
     ]
     assert total == "3 min 00 s"
-    assert minutes(results(minutes={"a": 1.0, "all": 90.0}))[1] == "1 h 30 min"
-    assert minutes(results()) == ((), "")
+    assert minutes({"a": 1.0, "all": 90.0})[1] == "1 h 30 min"
+    assert minutes({}) == ((), "")
 
 
 def test_runs_side_by_side_have_a_mean_only_where_all_were_measured(run: Path) -> None:
     whole = read_run(run)
-    part = read_run(run)
-    del part.results.data["stages"][2]["live_success"]  # type: ignore[union-attr]
+    last = replace(whole.results.stages[2], live_success=None)
+    part = replace(whole, results=replace(whole.results, stages=(*whole.results.stages[:2], last)))
     table = comparison([whole, part])
     assert [cell is None for cell in table.rows[-1].cells] == [False, False, True]
 
 
 def test_free_records_become_pairs() -> None:
-    assert pairs(results(a_b=1.5, c=None, d={"e": ["x", 2]}, f=True)) == (
+    assert pairs({"a_b": 1.5, "c": None, "d": {"e": ["x", 2]}, "f": True}) == (
         ("a b", "1.5"),
         ("d: e", "x, 2"),
         ("f", "True"),
@@ -139,7 +157,7 @@ def test_free_records_become_pairs() -> None:
 
 
 def test_how_figures_are_written() -> None:
-    assert [plain(v) for v in (0, 0.0000312, 0.0123, 0.5, -1.25, 1234.5)] == [
+    assert [figure(v) for v in (0, 0.0000312, 0.0123, 0.5, -1.25, 1234.5)] == [
         "0",
         "3.1e−5",
         "0.0123",
@@ -147,6 +165,6 @@ def test_how_figures_are_written() -> None:
         "−1.250",
         "1,234.5",
     ]
-    assert [clock(m) for m in (0.05, 0.5, 1.1, 75)] == ["3.0 s", "30 s", "1 min 06 s", "1 h 15 min"]
-    assert words("stage1_evaluation") == "stage 1 evaluation"
+    assert [duration(m) for m in (0.05, 0.5, 1.1, 75)] == ["3.0 s", "30 s", "1 min 06 s", "1 h 15 min"]
+    assert as_words("stage1_evaluation") == "stage 1 evaluation"
     assert cut("abcdef", 4) == "abcd… (2 more characters)"

@@ -6,18 +6,16 @@ import pytest
 from synthetic_run import plan_steps
 
 from tracer1.plan.text import render_plan
-from tracer1.report.run import Record, read_run
 from tracer1.report.training import diagnoses, groups_of, phases, step_times
+from tracer1.results.reading import read_run
+from tracer1.results.schema import RolloutRow
 from tracer1.types import Plan
 
 READABLE = render_plan(Plan(tuple(plan_steps(2)), "", 1))
 
 
-def group(*rewards: float | None, text: str = READABLE, prompt: str = "p", step: int = 0) -> list[Record]:
-    return [
-        Record({"stage": "stage1", "step": step, "prompt": prompt, "completion": text, "overall": r, "accuracy": r}, "")
-        for r in rewards
-    ]
+def group(*rewards: float | None, text: str = READABLE, prompt: str = "p", step: int = 0) -> list[RolloutRow]:
+    return [RolloutRow("stage1", step, prompt, text, overall=r, accuracy=r) for r in rewards]
 
 
 def test_the_diagnosis_in_words() -> None:

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,8 @@ import pytest
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.errors import SetupError
-from tracer1.results.run import PACKAGES, describe_machine, prepare, write_json
+from tracer1.results.files import write_json
+from tracer1.results.run import PACKAGES, describe_machine, locked, prepare
 
 
 def test_a_run_directory_says_what_it_is_made_of(tmp_path: Path) -> None:
@@ -67,3 +72,38 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_the_commit_is_told_where_there_is_one() -> None:
     commit = describe_machine()["git_commit"]
     assert commit is None or len(commit) == 40
+
+
+# ---- one process a run -----------------------------------------------------------------------------------------------
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from tracer1.results.run import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_with_the_number_of_the_first_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        with pytest.raises(SetupError) as refused, locked(tmp_path):
+            raise AssertionError("two processes are in one run")
+        holder.send_signal(signal.SIGKILL)
+    assert str(refused.value) == (
+        f"{tmp_path} is in use by process {holder.pid}; wait for it, stop it, or choose another output directory"
+    )
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+    with locked(tmp_path):  # it is free again
+        pass
+
+
+def test_the_first_process_of_a_job_takes_the_lock_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with locked(tmp_path):
+        monkeypatch.setenv("RANK", "1")
+        with locked(tmp_path):
+            pass

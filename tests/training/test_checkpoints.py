@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from tracer1.errors import SetupError
 from tracer1.training import checkpoints
-from tracer1.training.checkpoints import COMPLETE, damage, newest_whole, publish, rotate, seal
+from tracer1.training.checkpoints import COMPLETE, damage_of, newest_intact, publish, rotate, seal
 
 FILES = {"model.safetensors": b"weights" * 100, "optimizer.pt": b"moments", "deep/trainer_state.json": b"{}"}
 
@@ -80,16 +84,16 @@ def test_a_damaged_checkpoint_is_passed_over_by_name_and_kept(
     harm: Callable[[Path], None], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before, newest = checkpoint(tmp_path, 9), checkpoint(tmp_path, 10)
-    assert newest_whole(tmp_path) == newest
+    assert newest_intact(tmp_path) == newest
     assert caplog.text == ""
     harm(newest)
     left = sorted(path.name for path in newest.iterdir())
-    assert newest_whole(tmp_path) == before
-    assert f"{newest} is damaged and passed over: {reason}" in caplog.text
+    assert newest_intact(tmp_path) == before
+    assert f"{newest} is damaged and skipped: {reason}" in caplog.text
     assert names(tmp_path) == ["checkpoint-10.damaged", "checkpoint-9"]
     assert names(tmp_path / "checkpoint-10.damaged") == left
     caplog.clear()
-    assert newest_whole(tmp_path) == before  # and it is told once
+    assert newest_intact(tmp_path) == before  # and it is told once
     assert caplog.text == ""
 
 
@@ -97,7 +101,7 @@ def test_each_damaged_one_is_told_and_none_is_lost(tmp_path: Path, caplog: pytes
     for step in (2, 4, 4):
         lose("optimizer.pt")(checkpoint(tmp_path, step))
         if step == 4:
-            assert newest_whole(tmp_path) is None
+            assert newest_intact(tmp_path) is None
     assert names(tmp_path) == ["checkpoint-2.damaged", "checkpoint-4.damaged", "checkpoint-4.damaged-2"]
     assert caplog.text.count("checkpoint-4 is damaged") == 2
     assert caplog.text.count("checkpoint-2 is damaged") == 1
@@ -107,18 +111,18 @@ def test_a_large_file_is_known_by_its_size(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(checkpoints, "HASHED", len(FILES["model.safetensors"]) - 1)
     folder = checkpoint(tmp_path, 1)
     turn_a_bit("model.safetensors")(folder)
-    assert damage(folder) is None
+    assert damage_of(folder) is None
     cut("model.safetensors")(folder)
-    assert damage(folder) == "model.safetensors is not what was written"
+    assert damage_of(folder) == "model.safetensors is not what was written"
 
 
 def test_what_is_no_checkpoint_is_left_alone(tmp_path: Path) -> None:
-    assert newest_whole(tmp_path / "none") is None
+    assert newest_intact(tmp_path / "none") is None
     write(tmp_path / "unfinished")
     write(tmp_path / "checkpoint-x")
     (tmp_path / "checkpoint-7").write_text("a file")
     before = names(tmp_path)
-    assert newest_whole(tmp_path) is None
+    assert newest_intact(tmp_path) is None
     rotate(tmp_path, 1)
     assert names(tmp_path) == before
 
@@ -175,7 +179,7 @@ def test_a_kill_at_any_moment_of_a_save_leaves_the_old_or_the_new(
 
     found = []
     for out in at_every_touch(monkeypatch, tmp_path, save, lambda out: checkpoint(out, 2)):
-        newest = newest_whole(out)
+        newest = newest_intact(out)
         assert newest is not None
         found.append(newest.name)
     assert names(out) == ["checkpoint-4"]
@@ -203,3 +207,49 @@ def test_a_kill_at_any_moment_of_publishing_leaves_a_whole_folder_or_none(
         assert names(out) == ["stage1"]
     assert seen == sorted(seen)
     assert False in seen
+
+
+# ---- a full disk -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Files cannot grow beyond so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def save_safetensors(folder: Path) -> None:
+    save_file({"a": torch.zeros(10_000)}, folder / "model.safetensors")
+
+
+def save_torch(folder: Path) -> None:
+    torch.save({"a": torch.zeros(10_000)}, folder / "optimizer.pt")
+
+
+def save_text(folder: Path) -> None:
+    (folder / "text").write_text("a" * 40_000)
+
+
+@pytest.mark.parametrize("save", [save_safetensors, save_torch, save_text])
+def test_a_full_disk_is_one_line(tmp_path: Path, save: Callable[[Path], None]) -> None:
+    with no_file_above(5000), pytest.raises(SetupError) as error:
+        publish(tmp_path / "stage1", save)
+    assert str(error.value) == (
+        f"{tmp_path / 'stage1'}: the disk is full; free some space and run the same command again"
+    )
+    assert not (tmp_path / "stage1").exists()
+    publish(tmp_path / "stage1", save)
+    assert (tmp_path / "stage1").exists()
+
+
+def test_an_error_that_is_not_the_disks_stays_as_it_is(tmp_path: Path) -> None:
+    def broken(folder: Path) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        publish(tmp_path / "stage1", broken)

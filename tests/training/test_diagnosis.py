@@ -8,9 +8,10 @@ import pytest
 
 from tracer1.errors import ExecutorError
 from tracer1.plan.text import render_plan
+from tracer1.results.schema import GroupSignal, PlanFigures, RolloutRow
 from tracer1.rewards.grounded import score_grounded
 from tracer1.rewards.trajectory import score_trajectory
-from tracer1.training.diagnosis import REASONS, Diagnosis, diagnose, loops, plan_figures, why_zero_variance
+from tracer1.training.diagnosis import REASONS, Diagnosis, diagnose, loops, plan_figures, zero_variance_reason
 from tracer1.types import Action, Plan, Point, Reference, Score, Step
 
 CLICK, TYPE, DONE = (
@@ -26,25 +27,25 @@ def plan(*steps: Step) -> str:
     return render_plan(Plan(steps))
 
 
-def record(completion: str, score: Score, prompt: str = "login/1#0", step: int = 0) -> dict[str, Any]:
+def record(completion: str, score: Score, prompt: str = "login/1#0", step: int = 1) -> RolloutRow:
     """A line of ``rollouts.jsonl`` as the trainer writes it."""
-    return {
-        "stage": "stage1",
-        "step": step,
-        "prompt": prompt,
-        "completion": completion,
-        "overall": score.overall,
-        "accuracy": score.accuracy,
-        "terms": dict(score.terms),
-        "unscored": score.unscored,
-    }
+    return RolloutRow(
+        stage="stage1",
+        step=step,
+        prompt=prompt,
+        completion=completion,
+        overall=score.overall,
+        accuracy=score.accuracy,
+        terms=dict(score.terms),
+        unscored=score.unscored,
+    )
 
 
-def stage_1(completion: str, **place: Any) -> dict[str, Any]:
+def stage_1(completion: str, **place: Any) -> RolloutRow:
     return record(completion, score_trajectory(completion, REFERENCE), **place)
 
 
-def stage_2(completion: str, x: float = 0.2) -> dict[str, Any]:
+def stage_2(completion: str, x: float = 0.2) -> RolloutRow:
     return record(completion, score_grounded(completion, TARGET, lambda step: Action("click", Point(x, 0.2))))
 
 
@@ -68,31 +69,27 @@ RIGHT, WRONG, SHORT, NOTHING = plan(*REFERENCE), plan(*[Step("", "drag", "drag")
         ("unscored", record(RIGHT, score_grounded(RIGHT, TARGET, down))),
     ],
 )
-def test_each_reason_is_found(reason: str, line: dict[str, Any]) -> None:
-    assert why_zero_variance([line] * 3) == reason
+def test_each_reason_is_found(reason: str, line: RolloutRow) -> None:
+    assert zero_variance_reason([line] * 3) == reason
 
 
 def test_a_group_with_a_signal_has_no_reason() -> None:
-    assert why_zero_variance([stage_1(RIGHT), stage_1(SHORT)]) is None
-    assert why_zero_variance([stage_2(RIGHT), stage_2(RIGHT, x=0.9)]) is None
+    assert zero_variance_reason([stage_1(RIGHT), stage_1(SHORT)]) is None
+    assert zero_variance_reason([stage_2(RIGHT), stage_2(RIGHT, x=0.9)]) is None
 
 
 def test_different_plans_of_one_worth_are_alike() -> None:
     """Neither right nor wrong in the same way; the catch-all comes last."""
-    partly = [{"overall": 0.5, "accuracy": 0.5, "terms": {"alignment": 1.0}, "completion": RIGHT}] * 2
-    assert why_zero_variance(partly) == "alike"
+    partly = [RolloutRow(overall=0.5, accuracy=0.5, terms={"alignment": 1.0}, completion=RIGHT)] * 2
+    assert zero_variance_reason(partly) == "alike"
     assert list(REASONS)[-1] == "alike"
 
 
 def test_a_diagnosis_in_words() -> None:
     groups = [[RIGHT, SHORT]] * 38 + [[WRONG, WRONG]] * 41 + [[RIGHT, RIGHT]] * 14 + [[NOTHING, NOTHING]] * 7
-    rollouts = [stage_1(c, prompt=f"login/{i}#0", step=4) for i, group in enumerate(groups) for c in group]
+    rollouts = [stage_1(c, prompt=f"login/{i}#0", step=5) for i, group in enumerate(groups) for c in group]
     found = diagnose(rollouts)
-    assert found.to_json() == {
-        "groups": 100,
-        "zero_variance": 62,
-        "reasons": {"wrong_type": 41, "all_right": 14, "no_plan": 7},
-    }
+    assert found.signal == GroupSignal(100, 62, {"wrong_type": 41, "all_right": 14, "no_plan": 7})
     assert str(found).startswith(
         "62 % of 100 groups carry no signal: 41 % all wrong at the action type, 14 % all right, 7 % did not parse; "
         'first bad sample: step 5, login/38#0: "<think>'
@@ -110,11 +107,7 @@ def test_a_bad_sample_says_what_is_wrong_with_it() -> None:
 def test_groups_of_one_prompt_drawn_twice_in_a_row() -> None:
     rollouts = [stage_1(c) for c in (RIGHT, RIGHT, SHORT, SHORT)]
     assert diagnose(rollouts).zero_variance == 0
-    assert diagnose(rollouts, rollouts_per_prompt=2).to_json() == {
-        "groups": 2,
-        "zero_variance": 2,
-        "reasons": {"all_right": 1, "incomplete": 1},
-    }
+    assert diagnose(rollouts, rollouts_per_prompt=2).signal == GroupSignal(2, 2, {"all_right": 1, "incomplete": 1})
 
 
 def test_nothing_to_diagnose() -> None:
@@ -134,10 +127,5 @@ def test_a_loop_is_the_same_step_twice_in_a_row() -> None:
 
 def test_figures_of_plans() -> None:
     plans = [Plan((CLICK, CLICK, TYPE, DONE)), None, Plan((CLICK, TYPE))]
-    assert plan_figures(plans, [REFERENCE] * 3) == {
-        "steps": 3.0,
-        "loops": 0.5,
-        "reference_steps": 3.0,
-        "reference_loops": 0.0,
-    }
-    assert plan_figures([None], [REFERENCE])["steps"] is None
+    assert plan_figures(plans, [REFERENCE] * 3) == PlanFigures(3.0, 0.5, 3.0, 0.0)
+    assert plan_figures([None], [REFERENCE]).steps is None

@@ -16,7 +16,8 @@ from nano_planner import STAGE, Nano, each
 
 from tracer1.config.settings import StageSettings
 from tracer1.errors import TrainingError
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
+from tracer1.results.schema import MetricsRow, PlanFigures
 from tracer1.training import probes
 from tracer1.training.guards import (
     MEMORY_STEPS,
@@ -24,14 +25,15 @@ from tracer1.training.guards import (
     Mismatch,
     RateLimitedWarnings,
     Watchdog,
-    drift,
     free_memory_mb,
-    memory_ahead,
+    memory_warning,
     mismatch_of,
+    plan_drift_warning,
     watched,
 )
 from tracer1.training.stages import training_rows
-from tracer1.training.trl.trainer import PlanTrainer, make_trainer
+from tracer1.training.trl.session import make_trainer
+from tracer1.training.trl.trainer import PlanTrainer
 from tracer1.types import Score
 
 SETTINGS = StageSettings.model_validate({**STAGE, "beta": 0.0, "steps": 1})
@@ -110,9 +112,9 @@ def test_a_model_that_does_not_see_is_not_trained(
 def test_the_canary_may_only_warn_or_be_off(
     trainer: Callable[..., PlanTrainer], caplog: pytest.LogCaptureFixture
 ) -> None:
-    trainer(spoil=blindfold, image_canary="off").look_at_images()
+    trainer(spoil=blindfold, image_canary="off").run_image_canary()
     assert "without seeing" not in caplog.text
-    trainer(spoil=blindfold, image_canary="warn").look_at_images()
+    trainer(spoil=blindfold, image_canary="warn").run_image_canary()
     assert "trains without seeing the image" in caplog.text
 
 
@@ -120,16 +122,16 @@ def test_a_model_that_sees_is_trained(trainer: Callable[..., PlanTrainer], caplo
     caplog.set_level(logging.INFO, "tracer1")
     made = trainer()
     state = torch.get_rng_state()
-    made.look_at_images()
+    made.run_image_canary()
     assert "swapped screenshots move log-probabilities" in caplog.text
     assert torch.equal(torch.get_rng_state(), state)  # a resumed run draws what it would have drawn
 
 
 def test_the_canary_has_nothing_to_say_of_equal_or_no_images(rows: Dataset) -> None:
     one = rows[0]
-    assert len(probes.rows_to_look_at([one, one])) == 1
-    assert probes.rows_to_look_at([{**one, "images": []}] * 3) == []
-    assert len({tuple(row["images"]) for row in probes.rows_to_look_at(rows)}) == 4
+    assert len(probes.canary_rows([one, one])) == 1
+    assert probes.canary_rows([{**one, "images": []}] * 3) == []
+    assert len({tuple(row["images"]) for row in probes.canary_rows(rows)}) == 4
 
 
 def test_the_canary_is_skipped_where_all_screenshots_are_alike(
@@ -142,7 +144,7 @@ def test_the_canary_is_skipped_where_all_screenshots_are_alike(
     model, processor = load_model(nano.folder), load_processor(nano.folder)
     blindfold(model)
     made = make_trainer(model, processor, Dataset.from_list(alike), variety, SETTINGS, tmp_path, "stage1", 7)
-    made.look_at_images()
+    made.run_image_canary()
     assert "image canary, stage1: skipped" in caplog.text
 
 
@@ -150,7 +152,7 @@ def test_screenshots_are_swapped_at_their_own_size(png: Callable[..., bytes], tm
     for name, size, colour in (("a", (40, 20), "red"), ("b", (10, 30), "blue")):
         (tmp_path / name).write_bytes(png(size, colour))
     pictures = probes.pictures_of([{"images": [str(tmp_path / "a")]}, {"images": [str(tmp_path / "b")]}])
-    (first,), (second,) = probes.swapped(pictures)
+    (first,), (second,) = probes.swap_pictures(pictures)
     assert (first.size, first.getpixel((0, 0))) == ((40, 20), (0, 0, 255))
     assert (second.size, second.getpixel((0, 0))) == ((10, 30), (255, 0, 0))
 
@@ -182,8 +184,8 @@ def test_a_sampler_that_is_off_is_told(
 def test_a_mismatch_and_its_verdict() -> None:
     assert mismatch_of([[-1.0, None, -3.0], []], [[-1.5, -9.0, -3.0, -7.0], [-2.0]]) == Mismatch(0.25, 0.5, 2)
     assert mismatch_of([[]], [[-1.0]]) is None
-    assert Mismatch(0.01, 0.4, 9).told("step 1") is None
-    assert Mismatch(0.01, 4.0, 9).told("step 1") is not None
+    assert Mismatch(0.01, 0.4, 9).warning("step 1") is None
+    assert Mismatch(0.01, 4.0, 9).warning("step 1") is not None
 
 
 # ---- no signal -------------------------------------------------------------------------------------------------------
@@ -211,34 +213,37 @@ def test_one_kind_of_warning_is_not_repeated_at_every_step() -> None:
 # ---- drift -----------------------------------------------------------------------------------------------------------
 
 
-def metrics(*figures: tuple[float, float]) -> list[dict[str, Any]]:
+def metrics(*figures: tuple[float, float]) -> list[MetricsRow]:
     """Five steps of each (mean length, share of loops), beside recordings of 4 steps of which 5 % loop."""
-    plans = [{"steps": s, "loops": p, "reference_steps": 4.0, "reference_loops": 0.05} for s, p in figures]
-    return [{"step": i + 1, "plans": plans[i // 5]} for i in range(5 * len(plans))]
+    plans = [PlanFigures(s, p, 4.0, 0.05) for s, p in figures]
+    return [MetricsRow(step=i + 1, plans=plans[i // 5]) for i in range(5 * len(plans))]
 
 
 def test_plans_that_come_to_loop_are_told() -> None:
-    said = drift("stage1", metrics((4.0, 0.1), (4.0, 0.62)))
+    said = plan_drift_warning("stage1", metrics((4.0, 0.1), (4.0, 0.62)))
     assert said is not None
-    assert said.startswith("plans loop, stage1 steps 6 to 10: 62 % say a step twice in a row (recordings 5 %, at the ")
+    assert said.startswith("plans loop, stage1 steps 6 to 10: 62 % repeat a step at once (recordings 5 %, at the ")
     assert "raise reward.lambda_rep" in said
-    assert drift("stage1", metrics((4.0, 0.6), (4.0, 0.62))) is None  # it began so
-    assert drift("stage1", metrics((4.0, 0.1))) is None  # too early to tell
+    assert plan_drift_warning("stage1", metrics((4.0, 0.6), (4.0, 0.62))) is None  # it began so
+    assert plan_drift_warning("stage1", metrics((4.0, 0.1))) is None  # too early to tell
 
 
 def test_plans_that_drift_in_length_are_told() -> None:
-    longer, shorter = drift("stage2", metrics((4.0, 0.0), (7.0, 0.0))), drift("stage2", metrics((4.0, 0.0), (1.2, 0.0)))
+    longer, shorter = (
+        plan_drift_warning("stage2", metrics((4.0, 0.0), (7.0, 0.0))),
+        plan_drift_warning("stage2", metrics((4.0, 0.0), (1.2, 0.0))),
+    )
     assert longer is not None
     assert longer.startswith("plans grow too long, stage2 steps 6 to 10: 7.0 steps on average (recordings 4.0")
     assert shorter is not None
     assert shorter.startswith("plans grow too short")
-    assert drift("stage2", metrics((1.2, 0.0), (4.0, 0.0))) is None  # a base that was short learns
+    assert plan_drift_warning("stage2", metrics((1.2, 0.0), (4.0, 0.0))) is None  # a base that was short learns
 
 
 def test_steps_without_plans_are_no_drift() -> None:
-    nothing = {"steps": None, "loops": None, "reference_steps": 4.0, "reference_loops": 0.0}
-    assert drift("stage1", [{"step": i, "plans": nothing} for i in range(10)]) is None
-    assert drift("stage1", [{"step": i} for i in range(10)]) is None
+    nothing = PlanFigures(None, None, 4.0, 0.0)
+    assert plan_drift_warning("stage1", [MetricsRow(step=i, plans=nothing) for i in range(10)]) is None
+    assert plan_drift_warning("stage1", [MetricsRow(step=i) for i in range(10)]) is None
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------
@@ -246,20 +251,20 @@ def test_steps_without_plans_are_no_drift() -> None:
 
 def test_memory_that_will_not_last_is_told() -> None:
     leak = [1000.0 + 30 * i for i in range(MEMORY_STEPS)]
-    said = memory_ahead("stage1", leak, steps_left=100, free_mb=600)
+    said = memory_warning("stage1", leak, steps_left=100, free_mb=600)
     assert said is not None
     assert said.startswith(
         "memory, stage1: the process holds 1570 MB and grew by 30 MB a step; the 600 MB that are free "
     )
     assert "last for 20 more steps of 100" in said
-    assert memory_ahead("stage1", leak, steps_left=10, free_mb=600) is None
-    assert memory_ahead("stage1", leak[1:], steps_left=100, free_mb=600) is None  # too early to tell
+    assert memory_warning("stage1", leak, steps_left=10, free_mb=600) is None
+    assert memory_warning("stage1", leak[1:], steps_left=100, free_mb=600) is None  # too early to tell
 
 
 def test_a_spike_is_no_leak() -> None:
     rss = [1000.0] * MEMORY_STEPS
     rss[-3] = 5000.0
-    assert memory_ahead("stage1", rss, steps_left=10**6, free_mb=1) is None
+    assert memory_warning("stage1", rss, steps_left=10**6, free_mb=1) is None
     assert free_memory_mb() > 1
 
 
@@ -299,7 +304,6 @@ def test_a_training_names_what_it_waits_for(
     trainer: Callable[..., PlanTrainer], caplog: pytest.LogCaptureFixture
 ) -> None:
     made = trainer(Stuck(0.3), stall_seconds=0.1)
-    with made.watchdog:
-        made.train()
+    made.train()
     assert "the run waits for the scores of" in caplog.text
     assert "with executor 'slow-agent'" in caplog.text

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nano_planner import Nano
 
+from tracer1.config.settings import Config
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import read_rows
-from tracer1.errors import DataError, ExecutorError
+from tracer1.errors import DataError, ExecutorError, TrainingError, UsageError
 from tracer1.executors.dom import DomExecutor
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import render_plan
@@ -21,6 +24,7 @@ from tracer1.training.scoring import (
     GroundedScorer,
     RewardFunction,
     TrajectoryScorer,
+    make_scorer,
     recorded,
     recorded_observation,
     text_of,
@@ -219,3 +223,79 @@ def test_a_scorer_is_any_function_of_text_and_row() -> None:
 
     columns = {"reference": ["", ""], "images": [[], []], "episode_id": ["a", "b"], "step": [0, 0]}
     assert RewardFunction(length)(["ab", "c"], **columns) == [2.0, 1.0]
+
+
+# ---- a reward of one's own -------------------------------------------------------------------------------------------
+
+OWN = """
+from tracer1.types import Score
+
+def length(completions, rows):
+    return [Score(len(c) / 10, 1.0, len(c) / 10, {"row": float(row["step"])}) for c, row in zip(completions, rows)]
+
+async def mixed(completions, rows):
+    return [None, 0.5, True][: len(completions)]
+
+def short(completions, rows):
+    return [1.0]
+
+def words(completions, rows):
+    return ["good"] * len(completions)
+
+def nothing(completions, rows):
+    return None
+
+def infinite(completions, rows):
+    return [float("nan")] * len(completions)
+
+def broken(completions, rows):
+    return [1 / 0]
+"""
+
+
+@pytest.fixture
+def own_reward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """The scorer that a configuration in a folder with ``own_reward.py`` names."""
+    (tmp_path / "own_reward.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_reward", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def make(name: str) -> Any:
+        reward = {"function": f"own_reward:{name}"}
+        return make_scorer(Config.model_validate({"output_dir": "x", "reward": reward}), "stage2")
+
+    return make
+
+
+def test_a_reward_of_ones_own_replaces_both_stages(own_reward: Callable[[str], Any]) -> None:
+    scores = own_reward("length")(["abc", "a"], [{"step": 1}, {"step": 2}])
+    assert scores == [Score(0.3, 1.0, 0.3, {"row": 1.0}), Score(0.1, 1.0, 0.1, {"row": 2.0})]
+
+
+def test_a_reward_of_ones_own_may_be_async_and_return_numbers_or_nothing(own_reward: Callable[[str], Any]) -> None:
+    none, half, true = own_reward("mixed")(["a", "b", "c"], [{}, {}, {}])
+    assert (none.overall, none.accuracy) == (None, None)
+    assert none.unscored == "reward.function 'own_reward:mixed' returned None"
+    assert (half.overall, half.accuracy, half.terms) == (0.5, 0.5, {"reward": 0.5})
+    assert true.overall == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("short", "'own_reward:short' returned 1 results for 2 completions"),
+        ("words", "result 0 is a str, not a Score, number or None"),
+        ("nothing", "'own_reward:nothing' returned None; return a list with one Score, number or None for each"),
+        ("infinite", "result 0 is nan, not a finite number"),
+        ("broken", "'own_reward:broken' raised ZeroDivisionError: division by zero; --debug shows where"),
+    ],
+)
+def test_a_wrong_result_of_ones_own_reward_is_named(own_reward: Callable[[str], Any], name: str, message: str) -> None:
+    with pytest.raises(TrainingError, match=re.escape(message)):
+        own_reward(name)(["a", "b"], [{}, {}])
+
+
+def test_a_reward_that_is_not_there_is_found_before_training(own_reward: Callable[[str], Any]) -> None:
+    with pytest.raises(UsageError, match="own_reward has no 'absent'"):
+        own_reward("absent")

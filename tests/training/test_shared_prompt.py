@@ -14,7 +14,8 @@ from PIL import Image
 from trl.trainer.utils import add_fused_lm_head
 
 from tracer1.errors import UsageError
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
+from tracer1.training.shared_prefill import share_prefill
 from tracer1.training.shared_prompt import (
     ATTENTION,
     Group,
@@ -25,8 +26,7 @@ from tracer1.training.shared_prompt import (
     images_by_sample,
     install,
     pack,
-    share_prefill,
-    why_not,
+    unavailable,
 )
 
 Batch = dict[str, Any]
@@ -237,11 +237,11 @@ def test_sampling_draws_what_it_drew(nano: Nano, batch: Batch, monkeypatch: pyte
 
 def test_a_model_that_cannot_says_why(nano: Nano) -> None:
     model = load_model(nano.folder)
-    assert why_not(model) is None
+    assert unavailable(model) is None
     model.config.text_config._attn_implementation = "eager"
     with pytest.raises(UsageError, match="its attention is eager; load it with attn_implementation='sdpa'"):
         install(model)
     model.config.text_config._attn_implementation = ATTENTION
-    assert why_not(model) is None
+    assert unavailable(model) is None
     model.config.model_type = "llama"
-    assert why_not(model) == "the model is a llama, not a qwen3_vl"
+    assert unavailable(model) == "the model is a llama, not a qwen3_vl"

@@ -20,36 +20,36 @@ def test_prompts_are_alike_at_the_same_step_of_a_task(episode_id: str, kind: str
 
 
 def test_an_unseen_kind_promises_a_half() -> None:
-    assert SignalMemory(KINDS).promise("a") == 0.5
+    assert SignalMemory(KINDS).signal_probability("a") == 0.5
 
 
 @given(visits=st.lists(st.booleans(), max_size=60))
 def test_a_promise_is_a_probability_that_follows_what_was_seen(visits: list[bool]) -> None:
     memory = SignalMemory(KINDS)
     for signal in visits:
-        memory.saw("a", signal)
-    assert 0 < memory.promise("a") < 1
-    before = memory.promise("a")
-    memory.saw("a", True)
-    assert memory.promise("a") > before
-    assert memory.promise("b") == 0.5
+        memory.add_visit("a", signal)
+    assert 0 < memory.signal_probability("a") < 1
+    before = memory.signal_probability("a")
+    memory.add_visit("a", True)
+    assert memory.signal_probability("a") > before
+    assert memory.signal_probability("b") == 0.5
 
 
 def test_the_past_fades() -> None:
     memory = SignalMemory(KINDS)
     for _ in range(100):
-        memory.saw("a", True)
+        memory.add_visit("a", True)
     for _ in range(100):
-        memory.saw("a", False)
-        memory.saw("b", False)
-    assert memory.promise("a") == pytest.approx(memory.promise("b"), abs=1e-3)
+        memory.add_visit("a", False)
+        memory.add_visit("b", False)
+    assert memory.signal_probability("a") == pytest.approx(memory.signal_probability("b"), abs=1e-3)
 
 
 def test_what_teaches_is_drawn_more_often_and_nothing_is_forgotten() -> None:
     memory = SignalMemory(KINDS)
     for _ in range(50):
-        memory.saw("a", False)
-        memory.saw("b", True)
+        memory.add_visit("a", False)
+        memory.add_visit("b", True)
     drawn = Counter(memory.draw(random.Random(seed)) for seed in range(2000))
     assert set(drawn) == {0, 1, 2, 3, 4}
     assert drawn[3] > drawn[4] > drawn[0]

@@ -136,7 +136,7 @@ def test_the_loss_falls(nano: Nano, small: NanoModelSettings, tmp_path: Path) ->
     run_warmup(model, nano.source, settings, make_processor(nano.tokenizer), tmp_path, 0, told.append)
     losses = [row["loss"] for row in told]
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
-    assert [row["step"] for row in lines(tmp_path)] == list(range(30))
+    assert [row["step"] for row in lines(tmp_path)] == list(range(1, 31))
     assert {row["stage"] for row in lines(tmp_path)} == {"warmup"}
     assert not model.training
 
@@ -161,11 +161,11 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
 ) -> None:
     whole = warm_up(nano, small, tmp_path / "whole").state_dict()
     with pytest.raises(StopError):
-        warm_up(nano, small, tmp_path / "cut", stop_at=4)  # after the state of step 3 was kept
-    assert [row["step"] for row in lines(tmp_path / "cut")] == [0, 1, 2, 3]
+        warm_up(nano, small, tmp_path / "cut", stop_at=5)  # after the state of step 4 was saved
+    assert [row["step"] for row in lines(tmp_path / "cut")] == [1, 2, 3, 4]
     resumed = warm_up(nano, small, tmp_path / "cut").state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert [row["step"] for row in lines(tmp_path / "cut")] == [0, 1, 2, 3, 4, 5]
+    assert [row["step"] for row in lines(tmp_path / "cut")] == [1, 2, 3, 4, 5, 6]
     assert [row["loss"] for row in lines(tmp_path / "cut")] == [row["loss"] for row in lines(tmp_path / "whole")]
 
 
@@ -187,4 +187,4 @@ def test_half_a_line_of_metrics_is_forgotten(nano: Nano, small: NanoModelSetting
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "warmup", "step": 4, "lo')
     warm_up(nano, small, tmp_path)
-    assert [row["step"] for row in lines(tmp_path)] == [0, 1, 2, 3, 4, 5]
+    assert [row["step"] for row in lines(tmp_path)] == [1, 2, 3, 4, 5, 6]

@@ -1,4 +1,4 @@
-"""Planners that know nothing, to be printed beside every score: what an environment gives away for free."""
+"""Baselines: planners that know nothing, printed beside every score to show what an environment gives for free."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AlwaysFinished:
 
 
 class RandomPlanner:
-    """Well-formed plans of random clicks on things of random kinds, and of random typing."""
+    """Well-formed plans of random clicks and random typing."""
 
     def __init__(self, seed: int = 0, horizon: int = 5) -> None:
         self.rng, self.horizon = random.Random(seed), horizon

@@ -19,8 +19,9 @@ from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.data.windows_file import absolute_rows, read_windows, with_absolute_images
 from tracer1.errors import SetupError
+from tracer1.evaluation.planners import Planner, PlannerSource
 from tracer1.evaluation.run import live
-from tracer1.models.qwen3vl import LocalPlanner
+from tracer1.models.local import LocalPlanner
 from tracer1.plan.text import parse_plan, render_tail
 from tracer1.types import Message, Window
 
@@ -52,7 +53,8 @@ def bench_plan_act(run: str = "runs/demo") -> Iterator[Row]:
         f"{run}/checkpoints/stage2",
         max_new_tokens=config.stage1.max_completion_tokens,
         pixels=config.model.pixels,
-        bf16=False,  # in bf16 a tie may fall otherwise where a batch has another shape, drafted or not
+        # In bf16 a tie may fall otherwise where a batch has another shape, drafted or not.
+        settings=config.model.model_copy(update={"dtype": "fp32"}),
     )
     yield _recorded(planner, config)
     yield _live(planner, config)
@@ -103,12 +105,12 @@ def _live(planner: LocalPlanner, config: Config) -> Row:
     seconds: dict[str, list[float]] = {"drafted": [], "plain": []}
     with TemporaryDirectory() as folder:
         planner.spent = type(planner.spent)()
-        said = {}
+        said, source = {}, PlannerSource(config.output_dir)
         for name, model in (("plain", Undrafted(planner)), ("drafted", planner)):
             started = time.perf_counter()
-            result = live(model, config, Path(folder), name, settings=settings)
+            result = live(Planner(model, source), config, Path(folder), name, settings=settings)
             seconds[name].append(round(time.perf_counter() - started, 3))
-            said[name] = [turn["completion"] for record in result.records for turn in record["turns"]]
+            said[name] = [turn.completion for episode in result.episodes for turn in episode.turns]
     same = statistics.mean(a == b for a, b in zip(said["plain"], said["drafted"], strict=False))
     return _row("live", planner, seconds, same if len(said["plain"]) == len(said["drafted"]) else 0.0)
 
@@ -124,7 +126,7 @@ def _row(episodes: str, planner: LocalPlanner, seconds: dict[str, list[float]], 
             "drafted": round(spent.passes / spent.completions, 2),
             "plain": round(spent.tokens / spent.completions, 2),
         },
-        "kept_share": round(spent.kept / max(1, spent.drafted), 3),
+        "kept_share": round(spent.accepted / max(1, spent.drafted), 3),
         "samples": seconds,
         "parity": same,
         "machine": {"cpus": os.cpu_count(), "system": platform.platform()},

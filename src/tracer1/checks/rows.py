@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +15,7 @@ from tracer1.data.images import image_size
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import read_rows, row_to_window, windows_store
 from tracer1.errors import DataError, FrameError, TraceR1Error
+from tracer1.evaluation.constant_plan import best_constant_plan, describe
 from tracer1.plan.tokens import PromptSize, Vision
 from tracer1.rewards.grounded import GroundedProfile
 from tracer1.rewards.trajectory import TrajectoryProfile
@@ -34,7 +36,7 @@ class Measure:
     plan_limit: int
     trajectory: TrajectoryProfile
     grounded: GroundedProfile | None  # None: stage 2 is not run
-    executor: Executor | None  # None: there is none to try
+    executor: Executor | None  # None: it is not tried
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class _Rows:
     prompts: list[PromptSize] = field(default_factory=list)
     plans: list[int] = field(default_factory=list)  # tokens, with the one that ends it
     gold: GoldScores = field(default_factory=GoldScores)
+    references: Counter[tuple[str, ...]] = field(default_factory=Counter)  # the recorded action types
 
 
 def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckItem]]:
@@ -60,6 +63,7 @@ def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckI
         return 0, [CheckItem(f"{name} data", False, *split_remedy(error))]
     items = _data_items(name, file, rows)
     items += rows.gold.items(name, grounded=measure.grounded is not None)
+    items += _constant_items(name, rows, measure.trajectory)
     exact = measure.text.exact
     items.append(
         prompts_item(
@@ -101,6 +105,7 @@ def _read(batch: Iterable[tuple[int, dict[str, Any]]], store: EpisodeStore, meas
             rows.unread.append(str(error))
             continue
         gold = gold_plan(window)
+        rows.references[tuple(step.action_type for step in window.reference.steps)] += 1
         rows.gold.add(window, gold, measure.trajectory, measure.grounded)
         images = [_image(path, window, store, measure.vision, rows) for path in window.images]
         if None not in images:
@@ -127,13 +132,20 @@ def _image(path: str, window: Window, store: EpisodeStore, vision: Vision, rows:
     return rows.images[path]
 
 
+def _constant_items(name: str, rows: _Rows, profile: TrajectoryProfile) -> list[CheckItem]:
+    """What a plan earns that is the same for every row: a planner that earns no more has not looked at the screen."""
+    best = best_constant_plan(rows.references.elements(), profile)
+    detail = f"best constant plan earns {best.plan_reward or 0.0:.3f} in stage 1: {describe(best)}"
+    return [CheckItem(f"{name} constant plan", True, detail)] if rows.references else []
+
+
 def _executor_item(name: str, file: str, scorer: GroundedScorer, count: int) -> CheckItem:
     """The configured executor on an even sample of the recorded first steps; stage 2 cannot teach what it misses."""
     rows = list(islice(read_rows(file), 0, None, -(-count // TRIED)))
     missed = [reason for row in rows if (reason := _missed(row, scorer)) is not None]
     detail = f"{len(rows) - len(missed)} of {len(rows)} recorded first steps hit their recorded target"
     detail += f"; not {some(missed)}" if missed else ""
-    remedy = "stage 2 teaches nothing where its executor fails: choose another, or word those steps anew"
+    remedy = "stage 2 teaches nothing where its executor fails: choose another, or reword those steps"
     return CheckItem(f"{name} executor", not missed, detail, remedy, optional=len(missed) < len(rows))
 
 

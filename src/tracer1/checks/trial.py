@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from tracer1.checks.findings import CheckItem
 from tracer1.checks.requirements import stage_of
 from tracer1.config.settings import Config, StageSettings
 from tracer1.errors import TraceR1Error
+from tracer1.results.schema import MetricsRow
 
 TRIAL_STEPS = 2  # the first warms caches, the second is timed
-Row = dict[str, Any]
 
 
 def trial_items(config: Config, stages: Sequence[str], folder: Path | None) -> Iterator[CheckItem]:
     """A finding on each stage; ``folder`` is the planner's, None where it is not there."""
-    if folder is None or not Path(config.data.train).exists():
+    if folder is None or not all(Path(file).exists() for file in config.data.train_files):
         yield CheckItem("trial", False, "not run: the model or the data is missing", "see the items above")
         return
     for name in stages:
@@ -30,7 +29,7 @@ def _trial(config: Config, name: str, stage: StageSettings) -> CheckItem:
     from tracer1.training.stages import train_stage
 
     short = config.model_copy(update={name: stage.model_copy(update={"steps": TRIAL_STEPS, "report_to": ()})})
-    rows: list[Row] = []
+    rows: list[MetricsRow] = []
     with TemporaryDirectory(prefix="tracer1-trial-") as folder:
         try:
             train_stage(short, Path(folder), name, rows.append)
@@ -41,10 +40,10 @@ def _trial(config: Config, name: str, stage: StageSettings) -> CheckItem:
     return CheckItem(f"{name} trial", True, _estimate(rows, stage))
 
 
-def _estimate(rows: Sequence[Row], stage: StageSettings) -> str:
-    first, last = (row["seconds"]["step"] for row in (rows[0], rows[-1]))
+def _estimate(rows: Sequence[MetricsRow], stage: StageSettings) -> str:
+    first, last = (row.seconds["step"] for row in (rows[0], rows[-1]))
     minutes = (first + last * (stage.steps - 1)) / 60
     return (
-        f"{last:.1f} s a step ({rows[-1]['seconds']['generate']:.1f} s of them to sample), {first:.1f} s the first; "
-        f"{stage.steps} steps take about {minutes:.0f} minutes and {rows[-1]['rss_mb']:.0f} MB, without checkpoints"
+        f"{last:.1f} s a step ({rows[-1].seconds['generate']:.1f} s of them to sample), {first:.1f} s the first; "
+        f"{stage.steps} steps take about {minutes:.0f} minutes and {rows[-1].rss_mb:.0f} MB, without checkpoints"
     )

@@ -5,99 +5,35 @@ Better means: on held-out windows, the 95 % interval of the paired difference in
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from tracer1.config.settings import Config
-from tracer1.data.windows_file import absolute_rows, row_messages
+from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import TrainingError
+from tracer1.evaluation.offline import predict, window_id
+from tracer1.evaluation.planners import PlannerSource, folder_source, load_planner, prediction_manifest
+from tracer1.evaluation.run import HELDOUT
 from tracer1.evaluation.statistics import mean, paired_difference
-from tracer1.models.qwen3vl import LocalPlanner
 from tracer1.progress import progress
-from tracer1.results.run import write_json
+from tracer1.results.files import read_json, read_lines, write_json
+from tracer1.results.manifest import Manifest, claim, discard, made_with, manifest_path, weights_hash
+from tracer1.results.schema import GateOutcome, Prediction
 from tracer1.training.scoring import make_scorer
 
 GATE = "gate.json"
-HELDOUT = "heldout"  # a folder of a run: plan rewards by window, one file for each planner
 WINDOWS = 300  # at most
 Say = Callable[[str], None]
-Rewards: TypeAlias = dict[str, float | None]  # by window
 Row: TypeAlias = dict[str, Any]
-
-
-def window_id(row: Mapping[str, Any]) -> str:
-    """What names a window in a file."""
-    return f"{row['episode_id']}#{row['step']}"
-
-
-def chosen(rows: Sequence[Row]) -> list[Row]:
-    """Up to WINDOWS of the rows, evenly spaced."""
-    count = min(WINDOWS, len(rows))
-    return [rows[i * len(rows) // count] for i in range(count)]
-
-
-def keep_rewards(run: Path, name: str, of: Row, rewards: Rewards) -> None:
-    """Keep a planner's plan rewards; ``of`` says what they were measured with."""
-    write_json(run / HELDOUT / f"{name}.json", {"of": of, "plan_rewards": rewards})
-
-
-def kept_rewards(run: Path, name: str, of: Row, rows: Sequence[Row]) -> Rewards | None:
-    """The kept plan rewards, if they were measured with ``of`` and cover the rows."""
-    kept = _read(run / HELDOUT / f"{name}.json")
-    rewards: Rewards = kept.get("plan_rewards", {})
-    return rewards if kept.get("of") == of and all(window_id(row) in rewards for row in rows) else None
-
-
-def forget_stage_1(run: Path) -> None:
-    """Stage 1 is made anew: nothing that was measured of the one before holds."""
-    for path in (run / GATE, run / HELDOUT / "stage1.json"):
-        path.unlink(missing_ok=True)
-
-
-def decided(run: Path, of: Row) -> Row | None:
-    """The outcome in ``gate.json``, if it was measured with ``of``."""
-    outcome = _read(run / GATE)
-    return outcome if outcome.get("of") == of else None
-
-
-def decide(run: Path, of: Row, rows: Sequence[Row], measure: Callable[[str], Rewards]) -> Row:
-    """Compare stage 1 with the base on the rows; the outcome is returned and written to ``gate.json``.
-
-    measure: gives the plan rewards of "base" or "stage1".
-    """
-    base, stage1 = (measure(name) for name in ("base", "stage1"))
-    pairs = [
-        (a, b) for row in rows if (a := stage1[window_id(row)]) is not None and (b := base[window_id(row)]) is not None
-    ]
-    after, before = [a for a, _ in pairs], [b for _, b in pairs]
-    difference = paired_difference(after, before)
-    passed = math.isfinite(difference.low) and difference.low > 0
-    figures = f"{mean(after).value:.3f} against {mean(before).value:.3f}, difference {difference.value:+.3f}"
-    outcome = {
-        "passed": passed,
-        "line": f"gate: stage 1 is {'' if passed else 'not '}better than the base on {len(pairs)} held-out windows: "
-        f"plan reward {figures} ({difference.low:+.3f} to {difference.high:+.3f})",
-        "stage1": mean(after).to_json(),
-        "base": mean(before).to_json(),
-        "difference": difference.to_json(),
-        "of": of,
-    }
-    write_json(run / GATE, outcome)
-    return outcome
-
-
-def _read(path: Path) -> Row:
-    found: Row = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+Rewards: TypeAlias = dict[str, float | None]  # by window
 
 
 def pass_gate(config: Config, run: Path, *, force: bool, say: Say) -> None:
     """Say whether stage 1 is good enough for stage 2 to start; TrainingError when it is not and nothing forces it.
 
-    What is measured once, here or by the demo's evaluation, is kept in the run and not measured again.
+    Predictions that the run holds already are used again.
     """
     stage1, windows = run / "checkpoints" / "stage1", config.data.heldout
     if (run / "checkpoints" / "stage2").exists():
@@ -108,45 +44,81 @@ def pass_gate(config: Config, run: Path, *, force: bool, say: Say) -> None:
     if windows is None or not Path(windows).exists():
         say(f"gate: skipped: no held-out windows ({windows or 'data.heldout is not set'}); stage 2 starts from stage 1")
         return
-    of = measured_with(config)
-    outcome = decided(run, of)
-    if outcome is None:
-        rows = chosen(list(absolute_rows(windows)))
-
-        def measure(name: str) -> Rewards:
-            kept = kept_rewards(run, name, of, rows)
-            return plan_rewards(config.model.path if name == "base" else stage1, config, rows) if kept is None else kept
-
-        outcome = decide(run, of, rows, measure)
-    if not (outcome["passed"] or force):
+    outcome = _decided(config, run)
+    if not (outcome.passed or force):
         raise TrainingError(
-            f"{outcome['line']}; stage 2 does not start: train stage 1 longer (more stage1.steps, another output_dir), "
+            f"{outcome.line}; stage 2 does not start: train stage 1 longer (more stage1.steps, another output_dir), "
             f"or start stage 2 anyway with: tracer1 train {run}/config.yaml --stage 2 --force"
         )
-    say(f"{outcome['line']}; stage 2 starts{'' if outcome['passed'] else ' all the same'}")
+    say(f"{outcome.line}; stage 2 starts{'' if outcome.passed else ' all the same'}")
 
 
-def measured_with(config: Config) -> Row:
-    """What a plan reward on the held-out windows depends on, beside the planner's own weights."""
-    return {
-        "windows": config.data.heldout,
-        "base": config.model.path,
-        "reward": config.reward.model_dump(mode="json"),
-        "tokens": config.stage1.max_completion_tokens,
-    }
+def forget_stage_1(run: Path) -> None:
+    """Remove what was measured of a stage 1 that is about to be trained anew."""
+    discard(run / GATE)
+    discard(run / HELDOUT / "stage1.jsonl")
 
 
-def plan_rewards(path: str | Path, config: Config, rows: Sequence[Row]) -> Rewards:
-    """Stage 1's reward of a planner's greedy plans, by window."""
-    tokens = config.stage1.max_completion_tokens
-    planner = LocalPlanner(path, max_new_tokens=tokens, pixels=config.model.pixels)
-    score = make_scorer(config, "stage1")
-    rewards: Rewards = {}
-    with progress(f"gate: {path}") as tick:
-        for start in range(0, len(rows), planner.batch_size):
-            part = rows[start : start + planner.batch_size]
-            completions = planner.complete([row_messages(row) for row in part])
-            scores = score(completions, part)
-            rewards |= {window_id(r): s.overall for r, s in zip(part, scores, strict=True)}
-            tick(len(rewards), len(rows))
-    return rewards
+def _decided(config: Config, run: Path) -> GateOutcome:
+    """The outcome in ``gate.json`` if it was made with this configuration and these planners, else a new one."""
+    manifest = gate_manifest(config, run)
+    if made_with(run / GATE, manifest):
+        return read_json(run / GATE, GateOutcome)
+    rows = evenly_spaced(list(absolute_rows(str(config.data.heldout))), WINDOWS)
+    outcome = decide(*(plan_rewards(config, run, name, rows) for name in ("base", "stage1")))
+    write_json(manifest_path(run / GATE), manifest)
+    write_json(run / GATE, outcome)
+    return outcome
+
+
+def gate_manifest(config: Config, run: Path) -> Manifest:
+    """What the outcome depends on: both planners, the windows and the reward."""
+    base = weights_hash(config.model.path)
+    predictions = prediction_manifest(_source(config, run, "stage1"), config)
+    return replace(predictions, kind="gate", protocol=f"plan reward less that of {config.model.path} (weights {base})")
+
+
+def evenly_spaced(rows: Sequence[Row], most: int) -> list[Row]:
+    """Up to ``most`` of the rows."""
+    count = min(most, len(rows))
+    return [rows[i * len(rows) // count] for i in range(count)]
+
+
+def decide(base: Rewards, stage1: Rewards) -> GateOutcome:
+    """Compare the plan rewards on the windows that both have."""
+    pairs = [(a, b) for name, a in stage1.items() if a is not None and (b := base.get(name)) is not None]
+    after, before = mean([a for a, _ in pairs]), mean([b for _, b in pairs])
+    difference = paired_difference([a for a, _ in pairs], [b for _, b in pairs])
+    passed = difference.low is not None and difference.low > 0
+    bounds = "no interval" if difference.interval is None else "{:+.3f} to {:+.3f}".format(*difference.interval)
+    line = (
+        f"gate: stage 1 is {'' if passed else 'not '}better than the base on {len(pairs)} held-out windows: plan "
+        f"reward {after.value:.3f} against {before.value:.3f}, difference {difference.value:+.3f} ({bounds})"
+    )
+    return GateOutcome(passed, line, after, before, difference)
+
+
+def plan_rewards(config: Config, run: Path, name: str, rows: Sequence[Row]) -> Rewards:
+    """Stage 1's reward of the plans of "base" or "stage1", by window; the predictions go to ``run/heldout``.
+
+    The file is a cache: predictions that were made otherwise are removed and made again.
+    """
+    out = run / HELDOUT / f"{name}.jsonl"
+    source = _source(config, run, name)
+    manifest = prediction_manifest(source, config)
+    if made_with(out, manifest):
+        known = {p.id: p.plan_reward for p in read_lines(out, Prediction)}
+        if all(window_id(row) in known for row in rows):
+            return {window_id(row): known[window_id(row)] for row in rows}
+    else:
+        discard(out)
+    claim(out, manifest)
+    with progress(f"gate: {name}") as tick:
+        planner = load_planner(source.name, config)
+        score = make_scorer(config, "stage1")
+        made = predict(planner.model, rows, score, out, lambda done: tick(done, len(rows)))
+    return {p.id: p.plan_reward for p in made}
+
+
+def _source(config: Config, run: Path, name: str) -> PlannerSource:
+    return folder_source(config.model.path if name == "base" else run / "checkpoints" / name)

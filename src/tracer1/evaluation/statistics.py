@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from tracer1.results.schema import Estimate
 
 Z = 1.959964
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A measured value with its 95 % interval and the count behind it."""
-
-    value: float
-    low: float
-    high: float
-    count: int
-
-    def to_json(self) -> dict[str, float | int | list[float]]:
-        return {
-            "value": round(self.value, 4),
-            "interval": [round(self.low, 4), round(self.high, 4)],
-            "count": self.count,
-        }
-
-
-NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
+NOTHING = Estimate(math.nan, count=0)
 
 
 def share(hits: Sequence[bool]) -> Estimate:
-    """Wilson's score interval of a proportion; not a number for no observations."""
+    """Wilson's score interval of a proportion; NOTHING for no observations."""
     n = len(hits)
     if n == 0:
         return NOTHING
@@ -41,13 +23,13 @@ def share(hits: Sequence[bool]) -> Estimate:
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """Mean and its normal interval (standard error with n - 1)."""
+    """Mean and its normal interval (standard error with n - 1); one value has none."""
     n = len(values)
     if n == 0:
         return NOTHING
     m = sum(values) / n
     if n == 1:
-        return Estimate(m, -math.inf, math.inf, 1)
+        return Estimate(m, count=1)
     half = Z * math.sqrt(sum((v - m) ** 2 for v in values) / (n - 1) / n)
     return Estimate(m, m - half, m + half, n)
 

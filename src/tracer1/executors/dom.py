@@ -1,6 +1,6 @@
-"""The yardstick executor: finds what an instruction names in the page's own structure, exactly.
+"""The exact executor: finds an instruction's target among the elements that the environment reports.
 
-It shares its matching rules (name, ordinal, role) with the pixel agents through ``choose`` and ``reading_order``.
+Other executors are measured against it. It shares ``reading_order`` with the one that reads pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class DomExecutor:
-    """Grounds in ``Observation.elements``: the name exactly, then without regard to case; the first if unnamed."""
+    """Grounds in ``Observation.elements``: by the exact name, else without regard to case; the first if unnamed."""
 
     name = "dom"
 
@@ -25,9 +25,9 @@ class DomExecutor:
         return self.ground(instruction_of(step), observation)
 
     def ground(self, parsed: Instruction, observation: Observation) -> Action:
-        """The action for an instruction that has been taken apart."""
+        """The action for a parsed instruction. Raises InstructionError as ``act``."""
         if observation.elements is None:
-            raise InstructionError("the dom agent needs an observation with elements; use 'ocr' where there are none")
+            raise InstructionError("the dom executor needs an observation with elements; use 'ocr' for pixels alone")
         elements = observation.elements
         if parsed.verb == "drag":
             start = find_element(elements, parsed.role, parsed.name, parsed.ordinal)
@@ -40,7 +40,7 @@ class DomExecutor:
 
 
 def action_at(instruction: Instruction, point: Point | None) -> Action:
-    """The action an instruction becomes once its place is known (None for those that need none)."""
+    """The action of an instruction whose target is at ``point``; None for actions without a place."""
     match instruction.verb:
         case "type":
             return Action("type", content=instruction.content)
@@ -55,9 +55,9 @@ def action_at(instruction: Instruction, point: Point | None) -> Action:
 
 
 def find_element(elements: Sequence[Element], role: str | None, name: str | None, ordinal: int | None) -> Element:
-    """The element meant: of ``role``, called ``name`` if given, the ``ordinal``-th (or first) in reading order.
+    """The ``ordinal``-th (or first) element of ``role`` in reading order, among those called ``name`` if given.
 
-    Raises InstructionError, naming what there is instead.
+    Raises InstructionError, which lists the names that there are.
     """
     same_role = reading_order(e for e in elements if e.role == role)
     found = same_role
@@ -72,7 +72,7 @@ def find_element(elements: Sequence[Element], role: str | None, name: str | None
 
 
 def described(role: str | None, name: str | None, ordinal: int | None) -> str:
-    """What is looked for, in words: "2nd 'Odd' button"."""
+    """The target in words: "2nd 'Odd' button"."""
     return " ".join([*([ordinal_word(ordinal)] if ordinal else []), *([repr(name)] if name else []), role or "thing"])
 
 
@@ -82,7 +82,7 @@ def reading_order(elements: Iterable[Element]) -> list[Element]:
 
 
 def reading_rows(things: Sequence[T], box_of: Callable[[T], Box]) -> list[T]:
-    """Reading order of anything that has a box; a row is what overlaps the middle of its first thing."""
+    """Reading order of anything that has a box; a row holds all boxes around the middle of its first one."""
     rows: list[list[T]] = []
     for thing in sorted(things, key=lambda t: (box_of(t)[1] + box_of(t)[3], box_of(t)[0])):
         middle = (box_of(thing)[1] + box_of(thing)[3]) / 2
@@ -94,5 +94,5 @@ def reading_rows(things: Sequence[T], box_of: Callable[[T], Box]) -> list[T]:
 
 
 def centre(box: Box) -> Point:
-    """The middle of a box, in the box's own frame (fractions)."""
+    """The middle of a box in fractions."""
     return Point((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)

@@ -1,6 +1,6 @@
-"""An executor that grounds in the pixels alone: it reads the screenshot and finds what is drawn on it.
+"""An executor that sees pixels only: it reads the screenshot's text and finds the shapes drawn on it.
 
-Text is read by rapidocr and kept by image hash. The page's structure is never looked at.
+rapidocr reads the text, which is cached by the image's hash. The environment's elements are never used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tracer1.executors.pointing import find
 from tracer1.types import Action, Box, Observation, Step
 
 READ_WIDTH: Final = 480  # smaller screenshots are enlarged to this width before they are read
-CACHE_VERSION: Final = 1  # of what is kept under an image's hash
+CACHE_VERSION: Final = 1  # of the cached lines of an image
 RECENT: Final = 256  # pictures kept in memory
 _UNDERLINED: Final = str.maketrans("≥≤", "><")  # how underlined arrows are read
 
@@ -37,8 +37,8 @@ _UNDERLINED: Final = str.maketrans("≥≤", "><")  # how underlined arrows are 
 class OcrExecutor:
     """Grounds an instruction in ``Observation.screenshot``.
 
-    ``side``: the longer side, in pixels, that text is detected at (480 to 640 read small pages well). ``cache``: a
-    folder for what was read, by image hash; by default ``~/.cache/tracer1/ocr``.
+    ``side``: the longer side, in pixels, at which text is detected (480 to 640 suit small pages). ``cache``: the folder
+    of the text that was read, by default ``~/.cache/tracer1/ocr``.
     """
 
     name = "ocr"
@@ -51,7 +51,7 @@ class OcrExecutor:
     async def act(self, step: Step, observation: Observation) -> Action:
         """The action for ``step``, points as fractions. The picture is read in a thread.
 
-        Raises InstructionError when nothing like it is in the picture, ExecutorError when the picture cannot be read.
+        Raises InstructionError when the target is not in the picture, ExecutorError when the picture cannot be read.
         """
         return await asyncio.to_thread(self._ground, instruction_of(step), observation)
 
@@ -65,9 +65,9 @@ class OcrExecutor:
         return action_at(parsed, None)
 
     def see(self, observation: Observation) -> Seen:
-        """Everything readable in the screenshot; ExecutorError when it is missing or broken."""
+        """The text and shapes of the screenshot. Raises ExecutorError when it is missing or broken."""
         if observation.screenshot is None:
-            raise ExecutorError("the ocr agent needs a screenshot and was given none")
+            raise ExecutorError("the ocr executor needs a screenshot; use 'dom' where there are only elements")
         try:
             data = Path(observation.screenshot).read_bytes()
             key = hashlib.sha256(data).hexdigest()
@@ -91,7 +91,7 @@ class OcrExecutor:
 
 
 def see(pixels: Pixels, read: Callable[[Pixels], list[TextLine]] | None = None) -> Seen:
-    """All that a picture shows. ``read`` gives the text lines of the picture below its banner."""
+    """The text and shapes of a picture. ``read`` gives the text lines of the part below its banner."""
     top = banner_height(pixels)
     body = pixels[top:]
     texts = [replace(line, text=line.text.translate(_UNDERLINED)) for line in (read or read_lines)(body)]
@@ -125,7 +125,10 @@ def _engine(side: int) -> Any:
 
 
 def read_lines(pixels: Pixels, side: int = 640) -> list[TextLine]:
-    """The text lines of a picture, boxes in its pixels. Small ones are enlarged first. ExecutorError on failure."""
+    """The text lines of a picture, boxes in its pixels; a small picture is enlarged first.
+
+    Raises ExecutorError when the reader fails.
+    """
     if min(pixels.shape[:2]) < 8:
         return []
     factor = max(1.0, READ_WIDTH / pixels.shape[1])

@@ -1,4 +1,4 @@
-"""What a screenshot shows, as data: its text lines, and the fields, buttons, boxes and icons drawn on it.
+"""A screenshot as data: its text lines, and the fields, buttons, boxes and icons drawn on it.
 
 Controls are found as connected outlines (dark or light grey) and as white rectangles that something surrounds.
 """
@@ -22,7 +22,7 @@ Mask: TypeAlias = NDArray[np.uint8]  # (height, width): 0 or 1, or grey levels
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
-    """One line as read: its text, its place in pixels, how sure the reader is (0..1)."""
+    """One line of text, its box in pixels and the reader's confidence (0..1)."""
 
     text: str
     box: Box
@@ -31,7 +31,7 @@ class TextLine:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Something drawn that is not text.
+    """A drawn shape that is not text.
 
     ``kind``: "field", "area" (a tall field), "button", "bar", "box", "ring", "icon", or "hole": a white rectangle that
     something darker surrounds, such as a field whose outline runs into other ink.
@@ -43,17 +43,17 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """A screenshot, read. Boxes are in pixels of the screenshot; ``unit`` is the height of its text lines."""
+    """A screenshot's text and shapes. Boxes are in its pixels; ``unit`` is the height of its text lines."""
 
     size: tuple[int, int]
-    top: float  # below the banner that paints the task, if there is one
+    top: float  # where the screen begins, below the banner with the task if there is one
     lines: tuple[TextLine, ...]
     shapes: tuple[Shape, ...]
     unit: float
     blue: NDArray[np.bool_]  # (height, width): which pixels are blue, as links are
 
     def written_in_blue(self, box: Box) -> bool:
-        """Whether the text in a box is blue; ink covers a fifth of it, more or less."""
+        """Whether the text in a box is blue; ink covers about a fifth of a box."""
         x0, y0, x1, y1 = (max(0, round(v)) for v in box)
         patch = self.blue[y0:y1, x0:x1]
         return patch.size > 0 and float(patch.mean()) > 0.05
@@ -64,7 +64,7 @@ class Seen:
 
 
 def banner_height(pixels: Pixels) -> int:
-    """The rows at the top with pure yellow margins: a banner with the task on it, which is no part of the screen."""
+    """The rows at the top with pure yellow margins: the banner with the task, which is not part of the screen."""
     margins = pixels[:, (0, -1)].astype(np.int16)
     yellow = ((margins[:, :, :2] > 250).all(axis=2) & (margins[:, :, 2] < 5)).all(axis=1)
     return int(np.argmin(yellow)) if not yellow.all() else 0
@@ -145,7 +145,7 @@ def _round(part: Mask) -> bool:
 
 
 def _merged(icons: Sequence[Shape], unit: float) -> list[Shape]:
-    """Icons drawn in several strokes made one."""
+    """Icons that are drawn in several strokes, each as one shape."""
     groups: list[Box] = []
     for icon in icons:
         box = icon.box

@@ -1,4 +1,4 @@
-"""Where an instruction points in a picture: which text is meant by a name, and what stands where for each role.
+"""Where an instruction points in a picture: the text that a name refers to, and the place to click for each role.
 
 A check box stands left of its label, a field beside or below it, a button around its caption. What bears no text
 (icons, arrows, unnamed fields) is found by its drawing and its place.
@@ -19,12 +19,12 @@ from tracer1.executors.dom import centre, described, reading_rows
 from tracer1.executors.picture import Seen, TextLine, area, covers, gap
 from tracer1.types import Box, Point
 
-ENOUGH: Final = 0.6  # how alike (0..1) a text must be to the name that was asked for
+ENOUGH: Final = 0.6  # how alike (0..1) a text and the name in the instruction must be
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a line that may be the name asked for."""
+    """A part of a line that may be the target's name."""
 
     line: int
     box: Box
@@ -32,7 +32,10 @@ class Span:
 
 
 def find(seen: Seen, role: str, name: str | None, ordinal: int | None) -> Point:
-    """The place, in fractions, of the ``ordinal``-th (or first) ``role`` called ``name``. InstructionError if none."""
+    """The place, in fractions, of the ``ordinal``-th (or first) ``role`` called ``name``.
+
+    Raises InstructionError where there is none.
+    """
     if role in _DRAWN and (name is None or role in ("arrow", "icon", "day")):
         boxes = _DRAWN[role](seen, name)
     elif name is None:
@@ -72,7 +75,7 @@ def _spans(index: int, line: TextLine, name: str) -> Iterable[Span]:
     for size in {max(1, wanted - 1), wanted, wanted + 1}:
         runs |= {(words[i][0], words[i + size - 1][1]) for i in range(len(words) - size + 1)}
     for start, end in sorted(runs):
-        part = 0.0 if (start, end) == (0, len(text)) else 0.04  # a line of its own is likelier meant than part of one
+        part = 0.0 if (start, end) == (0, len(text)) else 0.04  # a whole line is the likelier name
         yield Span(index, _slice(line, start, end), likeness(text[start:end], name) - part)
     at = text.casefold().find(name.casefold())
     if at >= 0 and not any((at, at + len(name)) == run for run in runs):
@@ -105,7 +108,7 @@ def likeness(read: str, name: str) -> float:
 
 
 def _fit(seen: Seen, role: str, span: Span) -> float:
-    """A bonus or malus for a text that does, or does not, look like the role asked for."""
+    """A bonus for a text that looks like the role, a malus for one that does not."""
     within = {s.kind for s in seen.shapes if covers(s.box, span.box)}
     if role == "button":
         return 0.1 if "button" in within else 0.0
@@ -120,7 +123,7 @@ def _fit(seen: Seen, role: str, span: Span) -> float:
 
 
 def _place(seen: Seen, role: str, span: Span) -> Box:
-    """Where to click for a named thing, given where its name is written."""
+    """Where to click for a named element, given where its name is written."""
     if role == "button":
         around = [s.box for s in seen.of("button") if covers(s.box, span.box)]
         return min(around, key=area, default=span.box)

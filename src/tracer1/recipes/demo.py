@@ -1,31 +1,36 @@
 """The main job on this machine, from nothing: record, train stage 1 then 2, act live before, between and after, report.
 
-Every part keeps what it has made, so a demo that was stopped goes on where it was when it is started again.
+Every part stores its results, so a demo that was stopped resumes when it is started again.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tracer1.checks.requirements import require_all
 from tracer1.config.settings import Config
 from tracer1.data.store import read_episodes
-from tracer1.data.windows_file import read_rows
-from tracer1.evaluation import gate
-from tracer1.evaluation.gate import measured_with, pass_gate
+from tracer1.evaluation.constant_plan import describe as describe_types
+from tracer1.evaluation.gate import pass_gate
 from tracer1.evaluation.grounding import grounding_report
 from tracer1.evaluation.live import LiveResult
-from tracer1.evaluation.run import baselines, heldout, live, load_planner, summary
-from tracer1.evaluation.statistics import Estimate, paired_difference
+from tracer1.evaluation.offline import OfflineResult
+from tracer1.evaluation.planners import folder_source, live_manifest, load_planner
+from tracer1.evaluation.run import baselines, constant_plan, heldout, live, live_figures
+from tracer1.evaluation.statistics import paired_difference
 from tracer1.executors.registry import make_executor
 from tracer1.recipes.prepare_data import ensure_data
 from tracer1.recipes.train import stage_with_progress
 from tracer1.report.html import build_report
-from tracer1.results.run import prepare, write_json
+from tracer1.results.files import read_value, write_json
+from tracer1.results.manifest import claim
+from tracer1.results.model_card import write_model_card
+from tracer1.results.run import locked, prepare
+from tracer1.results.schema import AgentResult, ConstantPlan, Estimate, ExecutorResult, Results
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -33,11 +38,11 @@ STAGES = ("base", "stage1", "stage2")
 
 
 class Clock:
-    """Minutes by phase, kept in a file so that they survive an interruption."""
+    """Minutes by phase, stored in a file so that they survive an interruption."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.minutes: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        self.minutes = read_value(file, dict[str, float])
 
     def run(self, phase: str, work: Callable[..., T], *args: Any) -> T:
         """``work(*args)``, its time added to the phase's."""
@@ -48,9 +53,17 @@ class Clock:
         return result
 
 
-def demo(config: Config, say: Say) -> dict[str, Any]:
-    """Run the whole of it into ``config.output_dir``; returns what ``results.json`` holds."""
+def demo(config: Config, say: Say) -> Results:
+    """Run all parts into ``config.output_dir``; returns what ``results.json`` holds."""
     require_all(config)
+    with locked(Path(config.output_dir)):
+        return _demo(config, say)
+
+
+def _demo(config: Config, say: Say) -> Results:
+    base = folder_source(config.model.path)
+    manifest = replace(live_manifest(base, config, config.evaluation, None), kind="results")
+    claim(Path(config.output_dir) / "results.json", manifest)  # before anything in the folder is replaced
     run = prepare(config)
     clock = Clock(run / "minutes.json")
     say(
@@ -58,40 +71,36 @@ def demo(config: Config, say: Say) -> dict[str, Any]:
         "(it stands in for a pretrained model)."
     )
     clock.run("record", lambda: ensure_data(config, say))
-    results: dict[str, Any] = {
-        "tasks": list(config.evaluation.tasks),
-        "seeds_per_task": config.evaluation.seeds_per_task,
-        "protocol": protocol(config),
-        "stages": [],
-    }
-    lives, results["stages"] = run_stages(config, run, STAGES, clock, say)
-    results["gains"] = {
-        "live_stage1_minus_base": gain(lives["stage1"], lives["base"]).to_json(),
-        "live_stage2_minus_stage1": gain(lives["stage2"], lives["stage1"]).to_json(),
-        "live_stage2_minus_base": gain(lives["stage2"], lives["base"]).to_json(),
-    }
-    final = run / "checkpoints" / "stage2"
-    results["reactive"] = clock.run(
-        "reactive agent", lambda: summary(live(load_planner(final, config), config, run, "reactive", horizon=1))
+    lives, stages = run_stages(config, run, STAGES, clock, say)
+    results = Results(
+        tasks=config.evaluation.tasks,
+        seeds_per_task=config.evaluation.seeds_per_task,
+        protocol=protocol(config),
+        stages=tuple(stages),
+        gains=gains(lives),
+        constant_plan=constant_plan(config),
+        reactive=clock.run("reactive agent", reactive, config, run),
+        blank_images=clock.run("blank images", blank_images, config, run, lives["stage2"]),
+        baselines=clock.run("baselines", baselines, config, run),
+        executors=clock.run("executors", executors, config),
     )
-    results["blank_images"] = clock.run("blank images", lambda: blank_images(config, run, lives["stage2"]))
-    results["baselines"] = clock.run("baselines", lambda: baselines(config, run))
-    results["executors"] = clock.run("executors", lambda: executors(config, say))
-    results["minutes"] = {**clock.minutes, "all": round(sum(clock.minutes.values()), 2)}
+    results = replace(results, minutes={**clock.minutes, "all": round(sum(clock.minutes.values()), 2)})
     write_json(run / "results.json", results)
+    for name in STAGES[1:]:
+        write_model_card(run / "checkpoints" / name, config, name)  # now with its scores
     build_report([run], run / "report.html")
     return results
 
 
 def run_stages(
     config: Config, run: Path, names: Sequence[str], clock: Clock, say: Say
-) -> tuple[dict[str, LiveResult], list[dict[str, Any]]]:
-    """Train what is to be trained and evaluate each stage, in order."""
+) -> tuple[dict[str, LiveResult], list[AgentResult]]:
+    """Train the stages that are not trained yet, and evaluate each, in order."""
     lives: dict[str, LiveResult] = {}
-    entries: list[dict[str, Any]] = []
+    entries: list[AgentResult] = []
     for name in names:
         if name == "stage2":
-            pass_gate(config, run, force=True, say=say)  # each stage is measured, whatever it is worth
+            pass_gate(config, run, force=True, say=say)  # each stage is measured, whatever the gate finds
         if name != "base":
             say(f"Training {name}: {getattr(config, name).arithmetic()}")
             clock.run(f"train {name}", stage_with_progress, config, run, name)
@@ -101,31 +110,36 @@ def run_stages(
     return lives, entries
 
 
-def evaluate_stage(config: Config, run: Path, name: str) -> tuple[LiveResult, dict[str, Any]]:
+def evaluate_stage(config: Config, run: Path, name: str) -> tuple[LiveResult, AgentResult]:
     """Held-out windows, then live episodes."""
     planner = load_planner(config.model.path if name == "base" else run / "checkpoints" / name, config)
-    offline = heldout(planner, config, name)
-    ids = map(gate.window_id, read_rows(str(config.data.heldout)))
-    gate.keep_rewards(run, name, measured_with(config), dict(zip(ids, offline.rewards, strict=True)))
+    offline = heldout(planner, config, run, name)
     result = live(planner, config, run, name)
-    return result, {
-        "name": name,
-        **summary(result),
-        "first_step_accuracy": round(offline.first_step_accuracy.value, 4),
-        "first_step_interval": interval(offline.first_step_accuracy),
-        "first_step_count": offline.first_step_accuracy.count,
-        "plan_reward": round(offline.plan_reward.value, 4),
-        "plan_reward_interval": interval(offline.plan_reward),
-        "windows": offline.plan_reward.count,
-        "format": round(offline.format.value, 4),
-        "hit_rate_by_depth": [round(e.value, 4) for e in offline.hit_rate_by_depth],
-        "hit_rate_intervals": [interval(e) for e in offline.hit_rate_by_depth],
-        "copied_arguments": offline.copied.to_json(),
-    }
+    return result, offline_figures(replace(live_figures(result), name=name), offline)
 
 
-def interval(estimate: Estimate) -> list[float]:
-    return [round(estimate.low, 4), round(estimate.high, 4)]
+def offline_figures(entry: AgentResult, offline: OfflineResult) -> AgentResult:
+    """The entry with the figures of the held-out windows."""
+    first, reward = offline.first_step_accuracy, offline.plan_reward
+    return replace(
+        entry,
+        first_step_accuracy=round(first.value, 4),
+        first_step_interval=first.interval,
+        first_step_count=first.count,
+        plan_reward=round(reward.value, 4),
+        plan_reward_interval=reward.interval,
+        windows=reward.count,
+        format=round(offline.format.value, 4),
+        hit_rate_by_depth=tuple(round(e.value, 4) for e in offline.hit_rate_by_depth),
+        hit_rate_intervals=tuple(e.interval for e in offline.hit_rate_by_depth),
+        copied_arguments=offline.copied,
+    )
+
+
+def gains(lives: Mapping[str, LiveResult]) -> dict[str, Estimate]:
+    """The differences in live success between the stages."""
+    pairs = (("stage1", "base"), ("stage2", "stage1"), ("stage2", "base"))
+    return {f"live_{after}_minus_{before}": gain(lives[after], lives[before]) for after, before in pairs}
 
 
 def gain(after: LiveResult, before: LiveResult) -> Estimate:
@@ -133,33 +147,31 @@ def gain(after: LiveResult, before: LiveResult) -> Estimate:
     return paired_difference([float(s) for s in after.successes], [float(s) for s in before.successes])
 
 
-def blank_images(config: Config, run: Path, seen: LiveResult) -> dict[str, Any]:
+def reactive(config: Config, run: Path) -> AgentResult:
+    """The planner of stage 2, asked for one step."""
+    return live_figures(live(load_planner(run / "checkpoints" / "stage2", config), config, run, "reactive", horizon=1))
+
+
+def blank_images(config: Config, run: Path, stage2: LiveResult) -> AgentResult:
     """The same planner with every screenshot painted white, on the tasks whose screen decides what to do."""
     tasks = config.evaluation.visual_tasks or config.evaluation.tasks
-    planner = load_planner(run / "checkpoints" / "stage2", config, blank_images=True)
-    blind = live(planner, config, run, "blank_images", tasks=tasks)
-    missing = [t for t in tasks if t not in config.evaluation.tasks]
-    sighted = LiveResult(
-        seen.only(tasks).records
-        + (
-            live(
-                load_planner(run / "checkpoints" / "stage2", config), config, run, "with_images", tasks=missing
-            ).records
-            if missing
-            else ()
-        )
+    path = run / "checkpoints" / "stage2"
+    blank = live(load_planner(path, config, blank_images=True), config, run, "blank_images", tasks=tasks)
+    episodes = stage2.only(tasks).episodes
+    if missing := [task for task in tasks if task not in config.evaluation.tasks]:
+        episodes += live(load_planner(path, config), config, run, "with_images", tasks=missing).episodes
+    shown = {(e.task, e.seed): float(e.success) for e in episodes}
+    return replace(
+        live_figures(blank),
+        tasks=tuple(tasks),
+        with_images=round(LiveResult(episodes).success.value, 4),
+        difference=paired_difference(
+            [float(e.success) for e in blank.episodes], [shown[e.task, e.seed] for e in blank.episodes]
+        ),
     )
-    by_job = {(r["task"], r["seed"]): float(r["success"]) for r in sighted.records}
-    pairs = [(float(r["success"]), by_job[(r["task"], r["seed"])]) for r in blind.records]
-    return {
-        "tasks": list(tasks),
-        **summary(blind),
-        "with_images": round(sighted.success.value, 4),
-        "difference": paired_difference([b for b, _ in pairs], [s for _, s in pairs]).to_json(),
-    }
 
 
-def executors(config: Config, say: Say, sample: int = 28) -> dict[str, Any]:
+def executors(config: Config, sample: int = 28) -> dict[str, ExecutorResult]:
     """How often each executor hits the recorded target on a sample of held-out episodes.
 
     One looks for it in the page, one in the pixels.
@@ -170,12 +182,12 @@ def executors(config: Config, say: Say, sample: int = 28) -> dict[str, Any]:
     agents = [make_executor(name) for name in ("dom", "ocr")]
     report = grounding_report(episodes[:: max(1, len(episodes) // sample)], folder, agents)
     return {
-        name: {
-            "hit_rate": found["all"]["rate"],
-            "count": found["all"]["steps"],
-            "text_hit_rate": found["text"]["rate"],
-            "text_count": found["text"]["steps"],
-        }
+        name: ExecutorResult(
+            hit_rate=found["all"]["rate"],
+            count=found["all"]["steps"],
+            text_hit_rate=found["text"]["rate"],
+            text_count=found["text"]["steps"],
+        )
         for name, found in report["agents"].items()
     }
 
@@ -189,6 +201,8 @@ def protocol(config: Config) -> dict[str, str]:
         "live seeds": f"{e.first_seed} to {e.first_seed + e.seeds_per_task - 1} of every task, in no training set",
         "first-step accuracy": "stage-2 accuracy of greedy plans on held-out windows",
         "plan reward": f"stage-1 reward, profile {config.reward.profile}, repetition {config.reward.repetition}",
+        "best constant plan": "the action types that earn the most plan reward when every held-out window is answered "
+        "alike, without a look at the screen",
         "hit rate at depth d": "predicted action type equals the recorded one at the same place; a missing step is a "
         "miss",
         "intervals": "95 %: Wilson for shares, normal for means, paired for differences",
@@ -197,21 +211,32 @@ def protocol(config: Config) -> dict[str, str]:
     }
 
 
-def describe(entry: dict[str, Any]) -> str:
-    low, high = entry["interval"]
-    hits = " ".join(f"{h:.2f}" for h in entry["hit_rate_by_depth"])
+# ---- words -----------------------------------------------------------------------------------------------------------
+
+
+def describe(entry: AgentResult) -> str:
+    """A stage's figures in one line."""
+    low, high = entry.interval or (0.0, 1.0)
+    hits = " ".join(f"{hit or 0.0:.2f}" for hit in entry.hit_rate_by_depth)
     return (
-        f"{entry['name']}: live {entry['live_success']:.0%} [{low:.0%}, {high:.0%}], "
-        f"first step {entry['first_step_accuracy']:.0%}, plan reward {entry['plan_reward']:.3f}, hits by depth {hits}"
+        f"{entry.name}: live {entry.live_success:.0%} [{low:.0%}, {high:.0%}], "
+        f"first step {entry.first_step_accuracy:.0%}, plan reward {entry.plan_reward:.3f}, hits by depth {hits}"
     )
 
 
-def headline(results: dict[str, Any]) -> Sequence[str]:
-    """The last words of a demo."""
-    gained = results["gains"]["live_stage2_minus_base"]
-    low, high = gained["interval"]
+def describe_constant(plan: ConstantPlan) -> str:
+    """The best constant plan in one line."""
+    return f"best constant plan: plan reward {plan.plan_reward or 0.0:.3f} ({describe_types(plan)})"
+
+
+def headline(results: Results) -> Sequence[str]:
+    """The last lines of a demo."""
+    gained = results.gains["live_stage2_minus_base"]
+    low, high = gained.interval or (0.0, 0.0)
+    one_step = results.reactive.live_success if results.reactive else None
     return [
-        *(describe(entry) for entry in results["stages"]),
-        f"live gain over the base: {100 * gained['value']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]",
-        f"reactive (T = 1): {results['reactive']['live_success']:.0%}",
+        *(describe(entry) for entry in results.stages),
+        *([describe_constant(results.constant_plan)] if results.constant_plan else []),
+        f"live gain over the base: {100 * gained.value:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]",
+        f"reactive (T = 1): {one_step or 0.0:.0%}",
     ]

@@ -1,80 +1,71 @@
 """The README's numbers: three seeds of the demo's two stages, and a reactive agent (T = 1) trained beside each.
 
-Everything is kept under ``OUT/seed-N`` and ``OUT/reactive-N``; started again, it goes on where it was stopped.
+Each seed is a run of its own under ``OUT/seed-N`` and ``OUT/reactive-N``. A stopped reproduction resumes when it is
+started again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tracer1.checks.requirements import require_all
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config
 from tracer1.evaluation.live import LiveResult
-from tracer1.evaluation.run import live, load_planner, summary
-from tracer1.evaluation.statistics import Estimate, mean
-from tracer1.recipes.demo import Clock, Say, describe, evaluate_stage, gain, protocol, run_stages
+from tracer1.evaluation.planners import folder_source, live_manifest, load_planner
+from tracer1.evaluation.run import baselines, constant_plan, live, live_figures
+from tracer1.evaluation.statistics import mean
+from tracer1.recipes.demo import (
+    Clock,
+    Say,
+    describe,
+    describe_constant,
+    evaluate_stage,
+    gain,
+    protocol,
+    run_stages,
+)
 from tracer1.recipes.prepare_data import ensure_data
 from tracer1.recipes.train import stage_with_progress
-from tracer1.results.run import prepare, write_json
+from tracer1.results.files import write_json
+from tracer1.results.manifest import claim
+from tracer1.results.run import prepare
+from tracer1.results.schema import AgentResult, Results, SeedMeans, SeedResult
 
 
-def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> dict[str, Any]:
+def reproduce(path: str, out: Path, seeds: Sequence[int], overrides: Sequence[str], say: Say) -> Results:
     """Run ``path`` once for every seed; returns what goes to ``OUT/results.json``: mean and spread over the seeds."""
-
     loaded = load_config(path, overrides, run_paths(out, out / "base"))
-
-    def configured(name: str, seed: int) -> Config:
-        return loaded.model_copy(update={"output_dir": str(out / name), "seed": seed})
-
-    shared = configured("base", 0)
+    shared = configured(loaded, out, "base", 0)
     require_all(shared)
+    base_source = folder_source(shared.model.path)
+    claim(out / "results.json", replace(live_manifest(base_source, shared, shared.evaluation, None), kind="results"))
     run = prepare(shared)
     clock = Clock(out / "minutes.json")
     clock.run("record", lambda: ensure_data(shared, say))
     base_live, base = clock.run("evaluate base", lambda: evaluate_stage(shared, run, "base"))
     say(describe(base))
-    baselines = clock.run("baselines", lambda: baselines(shared, run))
-    by_seed: list[dict[str, Any]] = []
-    for seed in seeds:
-        config = configured(f"seed-{seed}", seed)
-        lives, entries = clock.run(f"seed {seed}", seed_stages, config, say)
-        short = one_step(configured(f"reactive-{seed}", seed), out / "data")
-        reactive = clock.run(f"reactive {seed}", train_reactive, short, say)
-        by_seed.append(
-            {
-                "seed": seed,
-                "stages": entries,
-                "reactive": summary(reactive),
-                "live_stage2_minus_base": gain(lives["stage2"], base_live).to_json(),
-                "live_stage2_minus_stage1": gain(lives["stage2"], lives["stage1"]).to_json(),
-                "live_stage2_minus_reactive": gain(lives["stage2"], reactive).to_json(),
-            }
-        )
-        say(f"seed {seed}: reactive agent (T = 1) live {reactive.success.value:.0%}")
-    results = {
-        "tasks": list(shared.evaluation.tasks),
-        "seeds_per_task": shared.evaluation.seeds_per_task,
-        "protocol": protocol(shared),
-        "base": base,
-        "baselines": baselines,
-        "seeds": by_seed,
-        "mean": {
-            "base": base["live_success"],
-            "stage1": over_seeds([s["stages"][0]["live_success"] for s in by_seed]),
-            "stage2": over_seeds([s["stages"][1]["live_success"] for s in by_seed]),
-            "reactive": over_seeds([s["reactive"]["live_success"] for s in by_seed]),
-        },
-        "minutes": clock.minutes,
-    }
+    without_knowledge = clock.run("baselines", baselines, shared, run)
+    by_seed = [_one_seed(loaded, out, seed, base_live, clock, say) for seed in seeds]
+    results = Results(
+        tasks=shared.evaluation.tasks,
+        seeds_per_task=shared.evaluation.seeds_per_task,
+        protocol=protocol(shared),
+        base=base,
+        baselines=without_knowledge,
+        constant_plan=constant_plan(shared),
+        seeds=tuple(by_seed),
+        mean=means(base, by_seed),
+        minutes=clock.minutes,
+    )
     write_json(out / "results.json", results)
     return results
 
 
 def run_paths(out: Path, run: Path) -> dict[str, str]:
-    """The settings that keep a run and its data under ``out``."""
+    """The settings that put a run and its data under ``out``."""
     data = out / "data"
     return {
         "output_dir": str(run),
@@ -82,6 +73,11 @@ def run_paths(out: Path, run: Path) -> dict[str, str]:
         "data.train": str(data / "train.parquet"),
         "data.heldout": str(data / "heldout.parquet"),
     }
+
+
+def configured(loaded: Config, out: Path, name: str, seed: int) -> Config:
+    """The configuration of the run ``out/name``."""
+    return loaded.model_copy(update={"output_dir": str(out / name), "seed": seed})
 
 
 def one_step(config: Config, data: Path) -> Config:
@@ -95,8 +91,24 @@ def one_step(config: Config, data: Path) -> Config:
     )
 
 
-def seed_stages(config: Config, say: Say) -> tuple[dict[str, LiveResult], list[dict[str, Any]]]:
-    """Both stages of one seed, with the minutes of each kept in its own run."""
+def _one_seed(loaded: Config, out: Path, seed: int, base: LiveResult, clock: Clock, say: Say) -> SeedResult:
+    config = configured(loaded, out, f"seed-{seed}", seed)
+    lives, stages = clock.run(f"seed {seed}", seed_stages, config, say)
+    short = one_step(configured(loaded, out, f"reactive-{seed}", seed), out / "data")
+    reactive = clock.run(f"reactive {seed}", train_reactive, short, say)
+    say(f"seed {seed}: reactive agent (T = 1) live {reactive.success.value:.0%}")
+    return SeedResult(
+        seed=seed,
+        stages=tuple(stages),
+        reactive=live_figures(reactive),
+        live_stage2_minus_base=gain(lives["stage2"], base),
+        live_stage2_minus_stage1=gain(lives["stage2"], lives["stage1"]),
+        live_stage2_minus_reactive=gain(lives["stage2"], reactive),
+    )
+
+
+def seed_stages(config: Config, say: Say) -> tuple[dict[str, LiveResult], list[AgentResult]]:
+    """Both stages of one seed, with the minutes of each in its own run."""
     clock = Clock(Path(config.output_dir) / "minutes.json")
     return run_stages(config, prepare(config), ("stage1", "stage2"), clock, say)
 
@@ -110,17 +122,30 @@ def train_reactive(config: Config, say: Say) -> LiveResult:
     return live(load_planner(run / "checkpoints" / "stage2", config), config, run, "stage2")
 
 
-def over_seeds(values: Sequence[float]) -> dict[str, Any]:
+# ---- over the seeds --------------------------------------------------------------------------------------------------
+
+
+def means(base: AgentResult, seeds: Sequence[SeedResult]) -> dict[str, SeedMeans]:
+    """Live success over the seeds by planner; the base is the same for every seed."""
+    values = {
+        "base": [base.live_success],
+        "stage1": [s.stages[0].live_success for s in seeds],
+        "stage2": [s.stages[1].live_success for s in seeds],
+        "reactive": [s.reactive.live_success for s in seeds if s.reactive],
+    }
+    return {name: over_seeds([v for v in found if v is not None]) for name, found in values.items()}
+
+
+def over_seeds(values: Sequence[float]) -> SeedMeans:
     """Mean, spread and the values themselves: with three seeds the values say more than an interval."""
-    estimate: Estimate = mean(values)
-    return {"mean": round(estimate.value, 4), "lowest": min(values), "highest": max(values), "values": list(values)}
+    return SeedMeans(round(mean(values).value, 4), min(values), max(values), tuple(values))
 
 
-def headline(results: dict[str, Any]) -> Sequence[str]:
-    """The last words."""
-    means = results["mean"]
-    lines = [f"live success, mean of {len(results['seeds'])} seeds (lowest to highest):", f"  base {means['base']:.0%}"]
+def headline(results: Results) -> Sequence[str]:
+    """The last lines of a reproduction."""
+    base = results.mean["base"].mean
+    lines = [f"live success, mean of {len(results.seeds)} seeds (lowest to highest):", f"  base {base:.0%}"]
     for name in ("stage1", "stage2", "reactive"):
-        m = means[name]
-        lines.append(f"  {name} {m['mean']:.0%} ({m['lowest']:.0%} to {m['highest']:.0%})")
-    return lines
+        m = results.mean[name]
+        lines.append(f"  {name} {m.mean:.0%} ({m.lowest:.0%} to {m.highest:.0%})")
+    return lines + ([describe_constant(results.constant_plan)] if results.constant_plan else [])

@@ -1,7 +1,7 @@
 """The report: one self-contained HTML page of one run directory or several.
 
-Everything that a model, a page or a task wrote is shown as text: templates escape by default, and the page forbids
-itself the network and every script but the one for its keys, which it knows by its hash.
+Everything that a model, a page or a task wrote is shown as text: templates escape by default, and the page's policy
+forbids the network and every script but its own, which is named by its hash.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from tracer1.errors import UsageError
 from tracer1.files import write_atomic
 from tracer1.report import tables, training
-from tracer1.report.frame import script, template
+from tracer1.report.episodes import EPISODES, EpisodeViews, episode_views
+from tracer1.report.formatting import cut
 from tracer1.report.plots import Chart
+from tracer1.report.rendering import script, template
 from tracer1.report.rollouts import Groups, groups, recorded
-from tracer1.report.run import Run, all_rollouts, read_run
-from tracer1.report.strips import EPISODES, Episodes, episodes
-from tracer1.report.words import cut
+from tracer1.results.reading import Run, all_rollouts, read_run
 
 CONFIG_SHOWN = 20_000  # characters
 
@@ -32,7 +32,7 @@ class Section:
     summary: str
     headline: tables.Table
     gains: tuple[tables.Row, ...]
-    episodes: Episodes
+    episodes: EpisodeViews
     task_stages: tuple[tuple[str, str], ...]
     tasks: tuple[tables.TaskRow, ...]
     foresight: Chart | None
@@ -43,7 +43,7 @@ class Section:
     health: tuple[Chart, ...]
     steady: str
     groups: tuple[Groups, ...]
-    minutes: tuple[training.Length, ...]
+    minutes: tuple[training.AmountBar, ...]
     total_time: str
     step_times: tuple[training.StepTime, ...]
     executors: tuple[tables.Row, ...]
@@ -64,7 +64,7 @@ def build_report(run_dirs: Sequence[Path], out: Path, shown: int = EPISODES) -> 
 def render(run_dirs: Sequence[Path], live: str = "", shown: int = EPISODES) -> str:
     """The page as text; errors as in :func:`build_report`.
 
-    live: what the page is called now, for a served page that asks for its successor and loads it.
+    live: the version of a served page, which asks for a newer one and loads it.
     """
     if not run_dirs:
         raise UsageError("no run to report on; name at least one run directory")
@@ -83,7 +83,7 @@ def render(run_dirs: Sequence[Path], live: str = "", shown: int = EPISODES) -> s
 def _section(run: Run, anchor: str, shown: int) -> Section:
     stable, stable_numbers = tables.stability(run.live)
     task_stages, tasks = tables.task_rows(run.results)
-    minutes, total = training.minutes(run.results)
+    minutes, total = training.minutes(run.results.minutes)
     health, steady = training.health(run.metrics)
     config = cut(run.config, CONFIG_SHOWN)
     return Section(
@@ -92,22 +92,22 @@ def _section(run: Run, anchor: str, shown: int) -> Section:
         tables.summary(run.results),
         tables.headline(run.results),
         tables.gains(run.results),
-        episodes(run, shown),
+        episode_views(run, shown),
         task_stages,
         tasks,
         tables.foresight(run.results),
         tables.depth_table(run.results),
         stable,
         stable_numbers,
-        training.panels(run.metrics, training.diagnoses(all_rollouts(run.path))),
+        training.panels(run.metrics, training.diagnoses(all_rollouts(run.path)), run.constant_plan),
         health,
         steady,
         groups(run.rollouts, recorded(run)),
         minutes,
         total,
         training.step_times(run.metrics),
-        tables.executors(run.results),
-        tables.pairs(run.results.record("protocol")),
+        tables.executors(run.results.executors),
+        tables.pairs(run.results.protocol),
         tables.pairs(run.env),
         config,
     )

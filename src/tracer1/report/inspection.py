@@ -18,10 +18,10 @@ from tracer1.data.store import EPISODES
 from tracer1.errors import DataError
 from tracer1.files import write_atomic
 from tracer1.formats import is_image_name
-from tracer1.report.frame import script, template
+from tracer1.report.formatting import as_words, cut
 from tracer1.report.overlay import Overlay, overlay
-from tracer1.report.pictures import Album, Picture
-from tracer1.report.words import cut, words
+from tracer1.report.pictures import Picture, PictureBudget
+from tracer1.report.rendering import script, template
 from tracer1.types import Action, Box, Episode, EpisodeStep, Point, Size, Step, Window
 
 ROOM = 9_000_000  # bytes of a page for its pictures
@@ -29,7 +29,7 @@ COUNTS_SHOWN = 16  # of each table
 MOST_TEXT = 20_000  # characters of one text
 MOST_CHIP = 120  # characters of an argument that stands beside its action; a longer one has a place of its own
 
-Show = Callable[[str | None], tuple[Picture | None, str]]
+PictureLoader = Callable[[str | None], tuple[Picture | None, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Screen:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """One step. ``chips``: the action's short arguments by name. ``texts``: what is told at length, by name."""
+class StepView:
+    """One step. ``chips``: the action's short arguments by name. ``texts``: what is arguments at length, by name."""
 
     number: int
     kind: str
@@ -73,7 +73,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SampleView:
     """A sample. Of an episode ``cards``; of a window ``prompt``, ``screens`` and ``steps``; of a record ``texts``."""
 
     anchor: str
@@ -81,11 +81,11 @@ class Shown:
     row: str
     goal: str = ""
     facts: tuple[tuple[str, str], ...] = ()
-    cards: tuple[Card, ...] = ()
+    cards: tuple[StepView, ...] = ()
     screens: tuple[Screen, ...] = ()
     prompt: tuple[tuple[str, str], ...] = ()  # role and text
     steps: tuple[Step, ...] = ()
-    first: Card | None = None  # a window's recorded first action
+    first: StepView | None = None  # a window's recorded first action
     texts: tuple[tuple[str, str], ...] = ()
 
 
@@ -96,7 +96,7 @@ def write_page(found: Inspection, out: Path) -> None:
 
 def render_page(found: Inspection) -> str:
     """The page as text."""
-    show = _shower(found.open_file, Album(ROOM, sum(_pictures(sample) for sample in found.samples)))
+    load = _loader(found.open_file, PictureBudget(ROOM, sum(_pictures(sample) for sample in found.samples)))
     filters, filters_hash = script("filter.js")
     conversion = found.conversion
     return template("inspection.html").render(
@@ -105,7 +105,7 @@ def render_page(found: Inspection) -> str:
         counts=[_bars(title, counter) for title, counter in found.counts.items()],
         facts=conversion.facts if conversion else (),
         skipped=conversion.skipped if conversion else (),
-        samples=[_shown(sample, f"sample-{i}", show) for i, sample in enumerate(found.samples, start=1)],
+        samples=[_sample_view(sample, f"sample-{i}", load) for i, sample in enumerate(found.samples, start=1)],
         fields=ranked(found.problems.fields),
         kind_of_field=kind_of_field,
         filters=filters,
@@ -128,26 +128,22 @@ def _bars(title: str, counter: Counter[str]) -> Bars:
 
 
 def _pictures(sample: Sample) -> int:
-    """How many pictures a sample may show."""
+    """How many pictures a sample may load."""
     item = sample.item
     if isinstance(item, Episode):
-        files = sum(_is_image(name) for name in item.files)
+        files = sum(is_image_name(name) for name in item.files)
         return files + sum(step.screenshot is not None for step in item.steps)
     return len(item.images) if isinstance(item, Window) else 0
 
 
-def _is_image(name: str) -> bool:
-    return is_image_name(name)
-
-
-def _shower(open_file: Opener, album: Album) -> Show:
+def _loader(open_file: Opener, budget: PictureBudget) -> PictureLoader:
     """A function from an image's name to (its picture, or None and why)."""
 
-    def show(name: str | None) -> tuple[Picture | None, str]:
+    def load(name: str | None) -> tuple[Picture | None, str]:
         if name is None:
             return None, "no screenshot"
         try:
-            made = album.add(open_file(name))
+            made = budget.add(open_file(name))
         except FileNotFoundError:
             return None, "the image is not there"
         except OSError as error:
@@ -156,49 +152,49 @@ def _shower(open_file: Opener, album: Album) -> Show:
             return None, str(error)
         return made, "" if made else "left out, to keep the page small; show fewer samples"
 
-    return show
+    return load
 
 
-def _screen(show: Show, name: str, over: Overlay | None = None) -> Screen:
-    picture, missing = show(name)
+def _screen(load: PictureLoader, name: str, over: Overlay | None = None) -> Screen:
+    picture, missing = load(name)
     return Screen(picture, missing, over, name)
 
 
 # ---- samples ---------------------------------------------------------------------------------------------------------
 
 
-def _shown(sample: Sample, anchor: str, show: Show) -> Shown:
+def _sample_view(sample: Sample, anchor: str, load: PictureLoader) -> SampleView:
     item, row = sample.item, sample.place.row
     if isinstance(item, Episode):
-        return _episode(item, anchor, row, show)
+        return _episode(item, anchor, row, load)
     if isinstance(item, Window):
-        return _window(item, anchor, row, show)
-    return Shown(anchor, "Record", row, texts=(("", cut(_json(item), MOST_TEXT)),))
+        return _window(item, anchor, row, load)
+    return SampleView(anchor, "Record", row, texts=(("", cut(_json(item), MOST_TEXT)),))
 
 
-def _episode(episode: Episode, anchor: str, row: str, show: Show) -> Shown:
+def _episode(episode: Episode, anchor: str, row: str, load: PictureLoader) -> SampleView:
     facts = [("source", episode.source), ("platform", episode.platform), ("split", episode.split)]
     facts += [("steps", str(len(episode.steps))), *_labels(episode.labels)]
-    facts += [("file", name) for name in episode.files if not _is_image(name)]
-    return Shown(
+    facts += [("file", name) for name in episode.files if not is_image_name(name)]
+    return SampleView(
         anchor,
         episode.episode_id,
         row,
         cut(episode.goal, MOST_TEXT),
         tuple(facts),
-        tuple(_card(step, i, show) for i, step in enumerate(episode.steps, start=1)),
-        tuple(_screen(show, name) for name in episode.files if _is_image(name)),
+        tuple(_step_view(step, i, load) for i, step in enumerate(episode.steps, start=1)),
+        tuple(_screen(load, name) for name in episode.files if is_image_name(name)),
         texts=_texts(("answer", episode.answer)),
     )
 
 
-def _card(step: EpisodeStep, number: int, show: Show) -> Card:
+def _step_view(step: EpisodeStep, number: int, load: PictureLoader) -> StepView:
     screen = None
     if step.screenshot is not None:
-        screen = _screen(show, step.screenshot, overlay(step.action, step.box))
+        screen = _screen(load, step.screenshot, overlay(step.action, step.box))
     texts = _texts(("thought", step.thought), *_long(step.action), ("observation", step.observation))
     facts = (*_facts(step.size, step.box), *_labels(step.labels))
-    return Card(
+    return StepView(
         number,
         step.action.action_type,
         is_tool(step.action.action_type),
@@ -213,17 +209,17 @@ def _card(step: EpisodeStep, number: int, show: Show) -> Card:
     )
 
 
-def _window(window: Window, anchor: str, row: str, show: Show) -> Shown:
+def _window(window: Window, anchor: str, row: str, load: PictureLoader) -> SampleView:
     reference = window.reference
     drawn = overlay(reference.action, reference.box) if reference.action else None
     last = len(window.images) - 1
-    screens = tuple(_screen(show, name, drawn if i == last else None) for i, name in enumerate(window.images))
+    screens = tuple(_screen(load, name, drawn if i == last else None) for i, name in enumerate(window.images))
     prompt = tuple(
         (message["role"], cut("\n".join(p["text"] for p in message["content"] if p["type"] == "text"), MOST_TEXT))
         for message in window.prompt
     )
     seen = screens[last].picture if screens else None
-    return Shown(
+    return SampleView(
         anchor,
         f"{window.episode_id}, step {window.step}",
         row,
@@ -231,33 +227,33 @@ def _window(window: Window, anchor: str, row: str, show: Show) -> Shown:
         screens=screens,
         prompt=prompt,
         steps=reference.steps,
-        first=_first(reference.action, (seen.width, seen.height) if seen else None),
+        first=_first_action(reference.action, (seen.width, seen.height) if seen else None),
         texts=_texts(("observation", reference.observation)),
     )
 
 
-def _first(action: Action | None, size: Size | None) -> Card | None:
+def _first_action(action: Action | None, size: Size | None) -> StepView | None:
     if action is None:
         return None
     tool = is_tool(action.action_type)
     chips, texts = _chips(action, size), _texts(*_long(action))
-    return Card(1, action.action_type, tool, chips, None, "", "", "", False, texts, ())
+    return StepView(1, action.action_type, tool, chips, None, "", "", "", False, texts, ())
 
 
 # ---- an action in words ----------------------------------------------------------------------------------------------
 
 
 def _chips(action: Action, size: Size | None) -> tuple[tuple[str, str], ...]:
-    told = []
+    arguments = []
     for name in ("content", "key", "direction", "app_name", "element"):
         value = getattr(action, name)
         if value is not None and len(value) <= MOST_CHIP:
-            told.append(("" if name in ("key", "direction") else words(name), value))
+            arguments.append(("" if name in ("key", "direction") else as_words(name), value))
     for name in ("point", "start_point", "end_point"):
         point = getattr(action, name)
         if point is not None:
-            told.append((words(name.removesuffix("_point")), _where(point, size)))
-    return tuple(told)
+            arguments.append((as_words(name.removesuffix("_point")), _where(point, size)))
+    return tuple(arguments)
 
 
 def _where(point: Point, size: Size | None) -> str:
@@ -269,14 +265,14 @@ def _where(point: Point, size: Size | None) -> str:
 
 def _long(action: Action) -> list[tuple[str, str | None]]:
     """The arguments that have no room beside the action."""
-    told: list[tuple[str, str | None]] = []
+    arguments: list[tuple[str, str | None]] = []
     if action.arguments is not None:
-        told.append(("arguments", _json(action.arguments)))
+        arguments.append(("arguments", _json(action.arguments)))
     for name in ("content", "key", "app_name"):
         value = getattr(action, name)
         if value is not None and len(value) > MOST_CHIP:
-            told.append((words(name), value))
-    return told
+            arguments.append((as_words(name), value))
+    return arguments
 
 
 def _texts(*pairs: tuple[str, str | None]) -> tuple[tuple[str, str], ...]:

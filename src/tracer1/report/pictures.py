@@ -1,4 +1,4 @@
-"""Images inside a page: as they are where they are small, shrunk where they are large, and together within bounds."""
+"""Images inside a page: small ones as they are, large ones shrunk, all of them within one budget of bytes."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def _named(kind: str, data: bytes, size: Size) -> Picture:
     return Picture(f"s{hashlib.sha256(data).hexdigest()[:12]}", uri, *size)
 
 
-class Album:
-    """The pictures of one page, ``count`` of them in all: none takes more than its share of what is left of ``room``.
+class PictureBudget:
+    """The pictures of one page, ``count`` of them in all: each takes at most its share of what is left of ``room``.
 
     room: bytes of the page for all of them, in base64.
     """

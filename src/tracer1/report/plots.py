@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tracer1.report.run import Estimate
-from tracer1.report.words import exponent
+from tracer1.report.formatting import exponent
+from tracer1.results.schema import Estimate
 
 MOST_POINTS = 240  # of a curve; longer ones are thinned by averaging neighbours
 GAP = 11.0  # per cent of the height that two labels at a curve's end keep apart

@@ -1,4 +1,4 @@
-"""Which completions of training a reader is shown: whole groups, their plans step by step beside the reference."""
+"""Completions of training for the page: whole groups, their plans step by step beside the recorded one."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ import yaml
 
 from tracer1.data.windows_file import read_rows, row_to_window
 from tracer1.plan.text import parse_plan
-from tracer1.report.run import Record, Run
-from tracer1.report.strips import MOST_STEPS, MOST_TEXT
+from tracer1.report.episodes import MOST_STEPS, MOST_TEXT
+from tracer1.report.formatting import as_words, cut, figure, signed, style_of, training_label
 from tracer1.report.training import groups_of
-from tracer1.report.words import cut, plain, signed, style_of, training_label, words
+from tracer1.results.reading import Run
+from tracer1.results.schema import RolloutRow
 from tracer1.training.diagnosis import EQUAL
 from tracer1.types import Step
 
 MOST_COMPLETIONS = 8  # of a group shown side by side
 
-Hit = Literal["kept", "kind", "changed", "missing", ""]
+Match = Literal["same", "type", "different", "missing", ""]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A step, and how it compares with the reference's at the same place ("": there is none there)."""
+    """A step, and how it compares with the recorded one at the same place ("" where nothing was recorded)."""
 
     instruction: str
     abstraction: str
-    hit: Hit
+    match: Match
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One completion; ``times`` of the group had its steps and reward. ``hits``: how many of the reference's steps."""
+    """One completion. ``times``: how many of the group share its steps and reward. ``hits``: steps as recorded."""
 
     times: int
     overall: str
@@ -49,7 +50,7 @@ class Completion:
 @dataclass(frozen=True, slots=True)
 class Group:
     """The completions of one prompt, best first, beside the reference: ``cells`` and ``reference`` are equally long.
-    The reference is empty where the windows are not there."""
+    The reference is empty where the windows are missing."""
 
     rank: str
     prompt: str
@@ -72,63 +73,66 @@ class Groups:
 References = Callable[[Collection[str]], Mapping[str, Sequence[Step]]]
 
 
-def groups(rollouts: Mapping[str, Sequence[Record]], references: References) -> tuple[Groups, ...]:
+def groups(rollouts: Mapping[str, Sequence[RolloutRow]], references: References) -> tuple[Groups, ...]:
     """The best, a typical (the median) and the worst group of each stage's last training steps, by mean reward;
     of those that carry a signal, where there are any.
 
-    references: the recorded steps of the prompts it is asked for, as far as they are known.
+    references: returns the recorded steps of the given prompts, as far as they are known.
     """
     chosen = {stage: _choose(lines) for stage, lines in rollouts.items()}
-    known = references({lines[0].text("prompt") for _, ranked in chosen.values() for _, lines in ranked})
+    known = references({lines[0].prompt for _, ranked in chosen.values() for _, lines in ranked})
     return tuple(
         Groups(
             training_label(stage),
             style_of(stage),
             note,
-            tuple(_group(rank, lines, known.get(lines[0].text("prompt"), ())) for rank, lines in ranked),
+            tuple(_group(rank, lines, known.get(lines[0].prompt, ())) for rank, lines in ranked),
         )
         for stage, (note, ranked) in chosen.items()
         if ranked
     )
 
 
-def _choose(lines: Sequence[Record]) -> tuple[str, list[tuple[str, list[Record]]]]:
+def _choose(lines: Sequence[RolloutRow]) -> tuple[str, list[tuple[str, list[RolloutRow]]]]:
     """(what was chosen from, the groups and why)."""
     found = [(rewards, group) for _, group in groups_of(lines) if (rewards := _rewards(group))]
     scored = [(sum(rewards) / len(rewards), max(rewards) - min(rewards), group) for rewards, group in found]
-    telling = [s for s in scored if s[1] > EQUAL]
-    ranked = [g for _, _, g in sorted(telling or scored, key=lambda s: -s[0])]
+    differing = [s for s in scored if s[1] > EQUAL]
+    ranked = [g for _, _, g in sorted(differing or scored, key=lambda s: -s[0])]
     if not ranked:
         return "", []
-    steps = sorted({v for line in lines if (v := line.number("step")) is not None})
+    steps = sorted({v for line in lines if (v := line.step) is not None})
     over = f" of steps {steps[0]:g} to {steps[-1]:g}" if len(steps) > 1 else f" of step {steps[0]:g}" if steps else ""
     note = f"Chosen by mean reward from {len(ranked):,} of {len(scored):,} groups{over}"
-    note += ": those whose rewards differ." if telling else "; none of them carries a signal."
+    note += ": those whose rewards differ." if differing else "; none of them carries a signal."
     last = len(ranked) - 1
     places = {0: "Best", last // 2: "Typical", last: "Worst"} if last > 1 else {0: "Best", last: "Worst"}
     return note, [(places[i], ranked[i]) for i in sorted(places)] if last else [("Only", ranked[0])]
 
 
-def _rewards(group: Sequence[Record]) -> list[float]:
-    return [v for line in group if (v := line.number("overall")) is not None]
+def _rewards(group: Sequence[RolloutRow]) -> list[float]:
+    return [v for line in group if (v := line.overall) is not None]
 
 
-def _group(rank: str, lines: Sequence[Record], reference: Sequence[Step]) -> Group:
+def _group(rank: str, lines: Sequence[RolloutRow], reference: Sequence[Step]) -> Group:
     rewards = _rewards(lines)
-    alike: dict[str, list[Record]] = {}
-    for line in sorted(lines, key=lambda r: -(r.number("overall") or 0.0)):
-        plan = parse_plan(line.text("completion")).plan
-        does = repr(plan.steps) if plan else line.text("completion")
-        alike.setdefault(f"{line.number('overall')} {does}", []).append(line)
+    alike: dict[str, list[RolloutRow]] = {}
+    for line in sorted(lines, key=lambda r: -(r.overall or 0.0)):
+        plan = parse_plan(line.completion).plan
+        does = repr(plan.steps) if plan else line.completion
+        alike.setdefault(f"{line.overall} {does}", []).append(line)
     shown = list(alike.values())[:MOST_COMPLETIONS]
-    plans = [parse_plan(same[0].text("completion")).plan for same in shown]
+    plans = [parse_plan(same[0].completion).plan for same in shown]
     height = min(MOST_STEPS, max([len(reference), *(len(plan.steps) for plan in plans if plan)]))
-    step = lines[0].number("step")
-    summary = [f"mean reward {plain(sum(rewards) / len(rewards))}", f"{plain(min(rewards))} to {plain(max(rewards))}"]
+    step = lines[0].step
+    summary = [
+        f"mean reward {figure(sum(rewards) / len(rewards))}",
+        f"{figure(min(rewards))} to {figure(max(rewards))}",
+    ]
     summary += [f"step {step:g}"] if step is not None else []
     return Group(
         rank,
-        lines[0].text("prompt"),
+        lines[0].prompt,
         " · ".join(summary),
         tuple(_cell(reference, i) for i in range(height)) if reference else (),
         tuple(
@@ -140,71 +144,76 @@ def _group(rank: str, lines: Sequence[Record], reference: Sequence[Step]) -> Gro
 
 
 def _completion(
-    same: Sequence[Record], steps: Sequence[Step], thought: str, reference: Sequence[Step], height: int
+    same: Sequence[RolloutRow], steps: Sequence[Step], thought: str, reference: Sequence[Step], height: int
 ) -> Completion:
     line = same[0]
-    overall, advantage = line.number("overall"), line.number("advantage")
-    hits = align(steps, reference)
+    overall, advantage = line.overall, line.advantage
+    matches = align(steps, reference)
     return Completion(
         len(same),
-        "–" if overall is None else plain(overall),
+        "–" if overall is None else figure(overall),
         "" if advantage is None else signed(f"{advantage:+.2f}"),
-        f"{sum(h in ('kept', 'kind') for h in hits)} of {len(reference)} steps" if reference else "",
-        tuple((words(name), plain(value)) for name, value in line.numbers("terms").items()),
+        f"{sum(m in ('same', 'type') for m in matches)} of {len(reference)} steps" if reference else "",
+        tuple((as_words(name), figure(value)) for name, value in line.terms.items()),
         cut(" ".join(thought.split()), 400),
-        tuple(_cell(steps, i, hits[i] if i < len(hits) else "") for i in range(height)),
-        cut(line.text("completion"), MOST_TEXT),
+        tuple(_cell(steps, i, matches[i] if i < len(matches) else "") for i in range(height)),
+        cut(line.completion, MOST_TEXT),
     )
 
 
-def align(steps: Sequence[Step], reference: Sequence[Step]) -> tuple[Hit, ...]:
-    """How each step compares with the recorded one at the same place: "kept" is the same type and instruction, "kind"
-    the same type (a hit, as in the hit rate by depth), "changed" another type, "missing" none; "" beyond the record."""
-    hits: list[Hit] = []
+def align(steps: Sequence[Step], reference: Sequence[Step]) -> tuple[Match, ...]:
+    """How each step compares with the recorded one at the same place: "same" type and instruction, the same "type" (a
+    hit, as in the hit rate by depth), a "different" type, or "missing"; "" beyond the recording's end."""
+    matches: list[Match] = []
     for i in range(max(len(steps), len(reference))):
         if i >= len(steps):
-            hits.append("missing")
+            matches.append("missing")
         elif i >= len(reference):
-            hits.append("")
+            matches.append("")
         elif steps[i].action_type != reference[i].action_type:
-            hits.append("changed")
+            matches.append("different")
         else:
-            hits.append("kept" if steps[i].instruction == reference[i].instruction else "kind")
-    return tuple(hits)
+            matches.append("same" if steps[i].instruction == reference[i].instruction else "type")
+    return tuple(matches)
 
 
-def _cell(steps: Sequence[Step], i: int, hit: Hit = "") -> Cell:
+def _cell(steps: Sequence[Step], i: int, match: Match = "") -> Cell:
     if i >= len(steps):
-        return Cell("", "", hit)
+        return Cell("", "", match)
     step = steps[i]
-    return Cell(cut(step.instruction or step.action_type, 200), cut(step.abstraction, 200), hit)
+    return Cell(cut(step.instruction or step.action_type, 200), cut(step.abstraction, 200), match)
 
 
 # ---- the reference ---------------------------------------------------------------------------------------------------
 
 
 def recorded(run: Run) -> References:
-    """Looks prompts up in the windows that ``run`` was trained on: its own, or where its configuration says. Raises
-    DataError for a file that is there and cannot be read."""
+    """Looks prompts up in the windows that ``run`` was trained on: its own, or those that its configuration names.
+
+    Raises DataError for a file that exists and cannot be read.
+    """
 
     def look_up(prompts: Collection[str]) -> dict[str, Sequence[Step]]:
         found: dict[str, Sequence[Step]] = {}
-        path = _windows(run)
-        for row in read_rows(path) if path and prompts else ():
-            name = f"{row['episode_id']}#{row['step']}"
-            if name in prompts:
-                found[name] = row_to_window(row, f"{path}: {name}").reference.steps
-                if len(found) == len(prompts):
-                    break
+        for path in _windows(run) if prompts else ():
+            for row in read_rows(path):
+                name = f"{row['episode_id']}#{row['step']}"
+                if name in prompts and name not in found:
+                    found[name] = row_to_window(row, f"{path}: {name}").reference.steps
+                    if len(found) == len(prompts):
+                        return found
         return found
 
     return look_up
 
 
-def _windows(run: Run) -> Path | None:
+def _windows(run: Run) -> list[Path]:
+    own = run.path / "data" / "train.parquet"
+    if own.is_file():
+        return [own]
     try:
         named = yaml.safe_load(run.config)["data"]["train"]
-    except (yaml.YAMLError, TypeError, KeyError):
-        named = None
-    places = [run.path / "data" / "train.parquet", *([Path(named)] if isinstance(named, str) else [])]
-    return next((path for path in places if path.is_file()), None)
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        return []
+    names = named if isinstance(named, list) else [named]
+    return [Path(name) for name in names if isinstance(name, str) and Path(name).is_file()]

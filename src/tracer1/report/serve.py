@@ -17,7 +17,7 @@ from typing import Any
 
 from tracer1.errors import DataError, SetupError, UsageError
 from tracer1.report.html import render
-from tracer1.report.run import FILES
+from tracer1.results.reading import CONSTANT_PLAN, FILES
 
 
 class ReportServer(ThreadingHTTPServer):
@@ -53,7 +53,7 @@ class ReportServer(ThreadingHTTPServer):
 
     def version(self) -> str:
         """A name for the present state of the run's files."""
-        files = [self.run / name for name in FILES]
+        files = [self.run / name for name in (*FILES, CONSTANT_PLAN)]
         files += sorted((self.run / "live").glob("*.jsonl"))
         stats = [(file.name, s.st_mtime_ns, s.st_size) for file in files if file.is_file() and (s := file.stat())]
         return hashlib.sha256(f"{self._secret} {stats}".encode()).hexdigest()[:16]

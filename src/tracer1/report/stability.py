@@ -1,7 +1,7 @@
-"""Plan stability: how much of a plan the planner still says after taking its first step and looking again. Pure.
+"""Plan stability: how much of a plan the next plan still holds, after one more look at the screen. Pure.
 
-The *tail* of a plan is all of it but the first step, which was executed. A step of the tail survives when the next plan
-holds it too: both are read as sequences, and the survivors are a longest common subsequence of the two.
+The *tail* of a plan is every step but the first, which was executed. Tail and next plan are read as sequences; the
+steps of the tail that are kept are a longest common subsequence of the two.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def survivors(tail: Sequence[T], after: Sequence[T]) -> tuple[bool, ...]:
+def kept_steps(tail: Sequence[T], after: Sequence[T]) -> tuple[bool, ...]:
     """For each step of ``tail``, whether ``after`` still holds it; of equally long subsequences the earliest one."""
     common = [[0] * (len(after) + 1) for _ in range(len(tail) + 1)]  # of tail[i:] and after[j:]
     for i in reversed(range(len(tail))):
@@ -29,17 +29,17 @@ def survivors(tail: Sequence[T], after: Sequence[T]) -> tuple[bool, ...]:
 
 
 def plan_stability(episodes: Iterable[Sequence[Sequence[T]]]) -> list[tuple[int, int]]:
-    """(how many survived, of how many) by position in the tail; position 0 is the step right after the executed one.
+    """(steps kept, steps in all) by position in the tail; position 0 is the step right after the executed one.
 
-    episodes: the plans of each episode, turn by turn; an empty plan is one that could not be read, and nothing survives
-    in it. The last plan of an episode has no next one and does not count.
+    episodes: the plans of each episode, turn by turn; an unreadable plan is empty, and keeps nothing. The last plan of
+    an episode has no next one and does not count.
     """
-    tally: list[tuple[int, int]] = []
+    counts: list[tuple[int, int]] = []
     for plans in episodes:
         for plan, after in pairwise(plans):
-            for place, survived in enumerate(survivors(plan[1:], after)):
-                if place == len(tally):
-                    tally.append((0, 0))
-                kept, of = tally[place]
-                tally[place] = (kept + survived, of + 1)
-    return tally
+            for place, held in enumerate(kept_steps(plan[1:], after)):
+                if place == len(counts):
+                    counts.append((0, 0))
+                kept, of = counts[place]
+                counts[place] = (kept + held, of + 1)
+    return counts

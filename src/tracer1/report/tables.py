@@ -1,6 +1,6 @@
 """The tables of the report: what ``results.json`` holds, as rows ready to print.
 
-Nothing is invented: a figure that the file lacks is an empty cell, a column or a table without figures is not there.
+A figure that the file lacks is an empty cell; a column or a table without figures is left out.
 """
 
 from __future__ import annotations
@@ -8,12 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from tracer1.report.episodes import plan_of
+from tracer1.report.formatting import MINUS, NARROW, SHORT, as_words, join, percent, signed, stage_label, style_of
 from tracer1.report.plots import Chart, depth_chart
-from tracer1.report.run import STAGES, Estimate, Record, Run
 from tracer1.report.stability import plan_stability
-from tracer1.report.strips import plan_of
-from tracer1.report.words import MINUS, NARROW, SHORT, join, percent, signed, stage_label, style_of, words
+from tracer1.results.reading import STAGES, Run
+from tracer1.results.schema import AgentResult, ConstantPlan, EpisodeRow, Estimate, ExecutorResult, Results, TaskResult
+
+COLUMNS = ("Live success", "First-step accuracy", "Plan reward", "Unseen strings copied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,66 +91,72 @@ def share_bar(estimate: Estimate | None, shares: bool = True, style: str = "") -
     return Bar(text, _clip(estimate.value), left, round(right - left, 2), between, count, style=style)
 
 
-def headline(results: Record) -> Table:
+def headline(results: Results) -> Table:
     """Every agent that was measured: the stages, then what they are to be compared with."""
-    agents = [(stage_label(name), style_of(name), record, "") for name, record in stages(results)]
-    if reactive := results.record("reactive"):
-        agents.append(("Reactive", "reference", reactive, "plans one step only, T = 1"))
-    for name, record in results.named("baselines").items():
-        agents.append((words(name).capitalize(), "reference", record, "baseline"))
-    rows = [
-        Row(
-            label,
-            style,
-            (
-                share_bar(agent.estimate("live_success", count="episodes")),
-                share_bar(agent.estimate("first_step_accuracy", "first_step_interval", "first_step_count")),
-                share_bar(agent.estimate("plan_reward", "plan_reward_interval", "windows"), shares=False),
-                share_bar(agent.estimate("copied_arguments")),
-            ),
-            note,
-        )
-        for label, style, agent, note in agents
+    rows = [_agent_row(stage_label(name), style_of(name), agent) for name, agent in stages(results)]
+    if results.planner is not None:
+        rows.append(_agent_row("Planner", "two", results.planner))
+    if results.acting_on_the_plan is not None:
+        note = f"up to {results.acting_on_the_plan.steps_per_plan} steps of one plan"
+        rows.append(_agent_row("Acting on the plan", "reference", results.acting_on_the_plan, note))
+    if results.reactive is not None:
+        rows.append(_agent_row("Reactive", "reference", results.reactive, "plans one step only, T = 1"))
+    rows += [
+        _agent_row(as_words(name).capitalize(), "reference", agent, "baseline")
+        for name, agent in results.baselines.items()
     ]
-    if blank := blank_row(results.record("blank_images")):
-        rows.append(blank)
-    columns = ("Live success", "First-step accuracy", "Plan reward", "Unseen strings copied")
-    kept = [i for i in range(len(columns)) if any(row.cells[i] for row in rows)]
+    rows += [row for row in (_constant_row(results.constant_plan), _blank_row(results.blank_images)) if row]
+    kept = [i for i in range(len(COLUMNS)) if any(row.cells[i] for row in rows)]
     return Table(
-        tuple(columns[i] for i in kept),
+        tuple(COLUMNS[i] for i in kept),
         tuple(Row(r.label, r.style, tuple(r.cells[i] for i in kept), r.note) for r in rows),
     )
 
 
-def blank_row(blank: Record) -> Row | None:
-    """The planner that is shown blank pictures, beside what it does with them on the same tasks."""
-    bar = share_bar(blank.estimate("live_success", count="episodes"))
-    if bar is None:
+def _agent_row(label: str, style: str, agent: AgentResult, note: str = "") -> Row:
+    cells = (
+        share_bar(agent.success),
+        share_bar(agent.first_step),
+        share_bar(agent.reward, shares=False),
+        share_bar(agent.copied_arguments),
+    )
+    return Row(label, style, cells, note)
+
+
+def _constant_row(plan: ConstantPlan | None) -> Row | None:
+    """What a plan earns that is the same for every window."""
+    if plan is None or plan.plan_reward is None:
         return None
-    tasks = blank.texts("tasks")
+    bar = share_bar(Estimate(plan.plan_reward, count=plan.windows), shares=False)
+    return Row("Best constant plan", "reference", (None, None, bar, None), f"always {', '.join(plan.action_types)}")
+
+
+def _blank_row(blank: AgentResult | None) -> Row | None:
+    """The planner with blank pictures; the note gives its success with images on the same tasks."""
+    if blank is None or blank.success is None:
+        return None
+    tasks = blank.tasks
     note = f"on {', '.join(tasks)}" if 0 < len(tasks) <= 4 else f"on {len(tasks)} tasks" if tasks else ""
-    seen = blank.estimate("with_images")
-    if seen is not None:
-        note = f"{note}; with images {percent(seen.value)}".removeprefix("; ")
-    return Row("Blank images", "reference", (bar, None, None, None), note)
+    if blank.with_images is not None:
+        note = f"{note}; with images {percent(blank.with_images)}".removeprefix("; ")
+    return Row("Blank images", "reference", (share_bar(blank.success), None, None, None), note)
 
 
-def stages(results: Record) -> list[tuple[str, Record]]:
-    """(name, record) of each stage that was evaluated."""
-    return [(record.text("name") or f"stage {i}", record) for i, record in enumerate(results.records("stages"))]
+def stages(results: Results) -> list[tuple[str, AgentResult]]:
+    """(name, result) of each stage that was evaluated."""
+    return [(stage.name or f"stage {i}", stage) for i, stage in enumerate(results.stages)]
 
 
-def summary(results: Record) -> str:
+def summary(results: Results) -> str:
     """The live success of the stages in a sentence, "" where it was not measured."""
-    found = [(SHORT.get(n, words(n)), e) for n, r in stages(results) if (e := r.estimate("live_success"))]
+    found = [(SHORT.get(n, as_words(n)), s) for n, r in stages(results) if (s := r.live_success) is not None]
     if len(found) < 2:
         return ""
-    episodes = {r.count("episodes") for _, r in stages(results)}
-    tasks = results.texts("tasks")
+    episodes = {r.episodes for r in results.stages}
     over = f"Over {n} live episodes" if len(episodes) == 1 and (n := episodes.pop()) else "Live"
-    over += f" of {len(tasks)} tasks" if tasks and over != "Live" else ""
-    steps = [f"{percent(e.value)} after {name}" for name, e in found[1:]]
-    return f"{over}, the planner succeeds in {percent(found[0][1].value)} ({found[0][0]}), {join(steps)}."
+    over += f" of {len(results.tasks)} tasks" if results.tasks and over != "Live" else ""
+    steps = [f"{percent(success)} after {name}" for name, success in found[1:]]
+    return f"{over}, the planner succeeds in {percent(found[0][1])} ({found[0][0]}), {join(steps)}."
 
 
 _MINUS_KEY = re.compile(r"(.+?)_([a-z]+[0-9]*)_minus_([a-z]+[0-9]*)\Z")
@@ -159,34 +169,34 @@ _MEASURES = {
 }
 
 
-def gains(results: Record) -> tuple[Row, ...]:
+def gains(results: Results) -> tuple[Row, ...]:
     """Differences between agents, all on one scale around zero; shares in points, anything else as it is."""
-    found = [(name, e) for name in results.record("gains").data if (e := results.record("gains").estimate(name))]
-    if blank := _worth_of_images(results.record("blank_images")):
-        found.append(blank)
+    found = list(results.gains.items())
+    if images := _image_gain(results.blank_images):
+        found.append(images)
     reach = max((abs(v) for _, e in found for v in (e.value, e.low, e.high) if v is not None), default=0.0) or 1.0
-    rows = []
-    for name, e in found:
-        measure, label, note = name, words(name).capitalize(), ""
-        if match := _MINUS_KEY.match(name):
-            measure = match[1]
-            after, before = (SHORT.get(match[k], words(match[k])) for k in (2, 3))
-            label, note = _MEASURES.get(measure, words(measure).capitalize()), f"{after} {MINUS} {before}"
-        shares = measure.startswith(("live", "first_step", "hit_rate", "copied"))
-        rows.append(Row(label, "reference", (_difference(e, reach, shares),), note))
-    return tuple(rows)
+    return tuple(_gain_row(name, e, reach) for name, e in found)
 
 
-def _worth_of_images(blank: Record) -> tuple[str, Estimate] | None:
-    """(name, what the pictures are worth). The two values beside the difference tell which way round it was taken;
+def _gain_row(name: str, e: Estimate, reach: float) -> Row:
+    measure, label, note = name, as_words(name).capitalize(), ""
+    if match := _MINUS_KEY.match(name):
+        measure = match[1]
+        after, before = (SHORT.get(match[k], as_words(match[k])) for k in (2, 3))
+        label, note = _MEASURES.get(measure, as_words(measure).capitalize()), f"{after} {MINUS} {before}"
+    shares = measure.startswith(("live", "first_step", "hit_rate", "copied"))
+    return Row(label, "reference", (_difference(e, reach, shares),), note)
+
+
+def _image_gain(blank: AgentResult | None) -> tuple[str, Estimate] | None:
+    """(name, what the pictures are worth). The two values beside the difference show which way round it was taken;
     without them it is shown as it stands."""
-    e = blank.estimate("difference")
-    if e is None:
+    e = blank.difference if blank is not None else None
+    if blank is None or e is None:
         return None
-    seen, blind = blank.estimate("with_images"), blank.estimate("live_success")
-    if seen is None or blind is None:
+    if blank.with_images is None or blank.live_success is None:
         return "live_difference_with_blank_images", e
-    if (seen.value - blind.value) * e.value < 0:
+    if (blank.with_images - blank.live_success) * e.value < 0:
         e = Estimate(-e.value, None if e.high is None else -e.high, None if e.low is None else -e.low, e.count)
     return "live_images_minus_blank", e
 
@@ -209,31 +219,32 @@ def _difference(e: Estimate, reach: float, shares: bool) -> Bar:
 # ---- tasks, depth, executors ---------------------------------------------------------------------------------------
 
 
-def task_rows(results: Record) -> tuple[tuple[tuple[str, str], ...], tuple[TaskRow, ...]]:
+def task_rows(results: Results) -> tuple[tuple[tuple[str, str], ...], tuple[TaskRow, ...]]:
     """((style, label) of each stage, a row for each task), tasks by the last stage's success, best first."""
-    measured = [(name, record.named("per_task")) for name, record in stages(results)]
-    measured = [(name, tasks) for name, tasks in measured if tasks]
+    measured = [(name, stage.per_task) for name, stage in stages(results) if stage.per_task]
     if not measured:
         return (), ()
-    names = list(dict.fromkeys([*results.texts("tasks"), *(task for _, tasks in measured for task in tasks)]))
-    rows: list[tuple[float, TaskRow]] = []
-    for task in names:
-        dots, values, last = [], [], None
-        for stage, tasks in measured:
-            record = tasks.get(task)
-            success = record.number("success") if record else None
-            values.append((style_of(stage), "–" if success is None else f"{100 * success:.0f}"))
-            if success is not None:
-                dots.append((style_of(stage), stage_label(stage), _clip(success)))
-                last = success
-        if dots:
-            ended = measured[-1][1].get(task)
-            left, right = min(d[2] for d in dots), max(d[2] for d in dots)
-            endings = _endings(ended.numbers("endings")) if ended else None
-            row = TaskRow(task, tuple(dots), tuple(values), endings, (left, right - left))
-            rows.append((-1.0 if last is None else last, row))
+    names = dict.fromkeys([*results.tasks, *(task for _, tasks in measured for task in tasks)])
+    rows = [found for task in names if (found := _task_row(task, measured))]
     rows.sort(key=lambda pair: -pair[0])
     return tuple((style_of(name), stage_label(name)) for name, _ in measured), tuple(row for _, row in rows)
+
+
+def _task_row(task: str, measured: Sequence[tuple[str, Mapping[str, TaskResult]]]) -> tuple[float, TaskRow] | None:
+    """(the last success, the row); None for a task that no stage played."""
+    dots, values = [], []
+    for stage, tasks in measured:
+        success = tasks[task].success if task in tasks else None
+        values.append((style_of(stage), "–" if success is None else f"{100 * success:.0f}"))
+        if success is not None:
+            dots.append((success, (style_of(stage), stage_label(stage), _clip(success))))
+    if not dots:
+        return None
+    places = [place for _, (_, _, place) in dots]
+    ended = measured[-1][1].get(task)
+    endings = _endings(ended.endings) if ended else None
+    span = (min(places), max(places) - min(places))
+    return dots[-1][0], TaskRow(task, tuple(dot for _, dot in dots), tuple(values), endings, span)
 
 
 def _endings(counts: Mapping[str, float]) -> Endings | None:
@@ -243,38 +254,35 @@ def _endings(counts: Mapping[str, float]) -> Endings | None:
     return Endings(tuple((k, round(counts[k]), 100 * counts[k] / total) for k in kinds)) if total > 0 else None
 
 
-def foresight(results: Record) -> Chart | None:
+def foresight(results: Results) -> Chart | None:
     """Forecast hit rate by depth, every stage in one chart."""
-    found = [
-        (style_of(n), stage_label(n), r.estimates("hit_rate_by_depth", "hit_rate_intervals"))
-        for n, r in stages(results)
-    ]
+    found = [(style_of(n), stage_label(n), r.hits) for n, r in stages(results)]
     return depth_chart(
         "Forecast hit rate by depth",
         found,
         _whole_percent,
-        "How often the step foreseen so far ahead is the one that was recorded.",
+        "How often the step predicted so far ahead is the one that was recorded.",
     )
 
 
-def depth_table(results: Record) -> Table:
+def depth_table(results: Results) -> Table:
     """The same in numbers: a row for each depth."""
-    return _by_place([(n, r.estimates("hit_rate_by_depth", "hit_rate_intervals")) for n, r in stages(results)])
+    return _by_place([(n, r.hits) for n, r in stages(results)])
 
 
-def stability(live: Mapping[str, Sequence[Record]]) -> tuple[Chart | None, Table]:
+def stability(live: Mapping[str, Sequence[EpisodeRow]]) -> tuple[Chart | None, Table]:
     """How much of a plan's tail the next plan still holds, by place, in live episodes: (chart, numbers)."""
     found: list[tuple[str, list[Estimate | None]]] = []
     for name in STAGES:
-        turns = [episode.records("turns") for episode in live.get(name, ())]
-        # Where several steps of a plan were done, the planner was not asked what it still holds of it.
-        plans = [[plan_of(turn) for turn in every] for every in turns if all(turn.text("completion") for turn in every)]
+        turns = [episode.turns for episode in live.get(name, ())]
+        # Where several steps of one plan were executed, the planner did not look again after each.
+        plans = [[plan_of(turn) for turn in every] for every in turns if all(turn.completion for turn in every)]
         found.append((name, [Estimate(kept / of, count=of) for kept, of in plan_stability(plans)]))
     chart = depth_chart(
         "Plan stability",
         [(style_of(name), stage_label(name), shares) for name, shares in found],
         _whole_percent,
-        "How often the next plan still holds a step that the last one foresaw, word for word.",
+        "How often the next plan still holds a step of the last one, word for word.",
         "place in the last plan after the executed step",
     )
     return chart, _by_place(found)
@@ -297,12 +305,9 @@ def _by_place(found: Sequence[tuple[str, Sequence[Estimate | None]]]) -> Table:
     return Table(tuple(stage_label(name) for name, _ in found), tuple(rows))
 
 
-def executors(results: Record) -> tuple[Row, ...]:
-    """How often each executor hits the expert's target."""
-    return tuple(
-        Row(name, "reference", (share_bar(agent.estimate("hit_rate")),))
-        for name, agent in results.named("executors").items()
-    )
+def executors(found: Mapping[str, ExecutorResult]) -> tuple[Row, ...]:
+    """How often each executor hits the recorded target."""
+    return tuple(Row(name, "reference", (share_bar(result.hits),)) for name, result in found.items())
 
 
 # ---- several runs ----------------------------------------------------------------------------------------------------
@@ -310,7 +315,7 @@ def executors(results: Record) -> tuple[Row, ...]:
 
 def comparison(runs: Sequence[Run]) -> Table:
     """Live success of each run by stage, and the mean over the runs where all of them have it."""
-    measured = [{n: r.estimate("live_success", count="episodes") for n, r in stages(run.results)} for run in runs]
+    measured = [{n: r.success for n, r in stages(run.results)} for run in runs]
     names = list(dict.fromkeys(name for found in measured for name in found))
     rows = [
         Row(run.name, "reference", tuple(share_bar(found.get(name), style=style_of(name)) for name in names))
@@ -325,16 +330,16 @@ def comparison(runs: Sequence[Run]) -> Table:
     return Table(tuple(stage_label(name) for name in names), tuple(rows))
 
 
-def pairs(record: Record) -> tuple[tuple[str, str], ...]:
-    """A free record as (name, text), nested objects by dotted name."""
+def pairs(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """A free JSON object as (name, text), nested objects by dotted name."""
     found: list[tuple[str, str]] = []
-    for name, value in record.data.items():
+    for name, value in values.items():
         if isinstance(value, Mapping):
-            found += [(f"{words(name)}: {inner}", text) for inner, text in pairs(Record(value, record.where))]
+            found += [(f"{as_words(name)}: {inner}", text) for inner, text in pairs(value)]
         elif isinstance(value, list):
-            found.append((words(name), ", ".join(map(str, value))))
+            found.append((as_words(name), ", ".join(map(str, value))))
         elif value is not None:
-            found.append((words(name), f"{value:g}" if isinstance(value, float) else str(value)))
+            found.append((as_words(name), f"{value:g}" if isinstance(value, float) else str(value)))
     return tuple(found)
 
 

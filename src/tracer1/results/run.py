@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import math
+import fcntl
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from tracer1.config.loading import dump_config
 from tracer1.config.settings import Config
-from tracer1.files import write_atomic
+from tracer1.errors import SetupError
+from tracer1.files import naming, write_atomic
+from tracer1.results.files import write_json
 
 PACKAGES = ("tracer1", "torch", "transformers", "trl", "datasets", "accelerate", "playwright", "miniwob", "rapidocr")
 
@@ -29,17 +32,33 @@ def prepare(config: Config) -> Path:
     return run
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all; a number that is none (the mean of nothing) becomes null."""
-    write_atomic(path, (json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n").encode())
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep other processes out of a run directory for as long as the block lasts; SetupError when one is in it.
 
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    The lock is the operating system's on ``.lock``, which holds the number of its process: it goes with that process,
+    however that ends. Of the processes of a torchrun job the first takes it for all.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    path = run / ".lock"
+    with naming(path):
+        run.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a+", encoding="ascii")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            handle.seek(0)
+            holder = handle.read().strip() or "unknown"
+            raise SetupError(
+                f"{run} is in use by process {holder}; wait for it, stop it, or choose another output directory"
+            ) from error
+        handle.truncate(0)
+        handle.write(f"{os.getpid()}\n")
+        handle.flush()
+        yield
 
 
 def describe_machine() -> dict[str, Any]:

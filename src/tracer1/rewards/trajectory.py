@@ -93,6 +93,11 @@ def score_trajectory(completion: str, reference: Sequence[Step | str], profile: 
     return Score(overall, ratio, accuracy, {"format": ratio, **terms}, weights)
 
 
+def plan_accuracy(steps: Sequence[Step], reference: Sequence[str], profile: TrajectoryProfile = PAPER) -> float:
+    """The accuracy term of a plan's steps against recorded action types, without the text around them."""
+    return _accuracy_terms(steps, reference, profile)["accuracy"]
+
+
 def hit_by_depth(plan: Plan | None, reference: Sequence[Step | str], depth: int | None = None) -> list[bool | None]:
     """Whether the forecast holds at each depth: the predicted type is the recorded one at the same index.
 

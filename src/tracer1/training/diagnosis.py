@@ -14,24 +14,24 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from tracer1.plan.text import parse_plan
+from tracer1.results.schema import GroupSignal, PlanFigures, RolloutRow
 from tracer1.types import Plan, Step
 
-Record = Mapping[str, Any]  # a line of rollouts.jsonl
 EQUAL = 1e-6  # rewards no further apart than this teach nothing
 MOST = 100  # characters shown of a completion
 
 
-def _term(name: str, holds: Callable[[float], bool]) -> Callable[[Record], bool]:
-    return lambda line: (value := (line.get("terms") or {}).get(name)) is not None and holds(value)
+def _term(name: str, holds: Callable[[float], bool]) -> Callable[[RolloutRow], bool]:
+    return lambda line: (value := line.terms.get(name)) is not None and holds(value)
 
 
-def _unreadable(line: Record) -> bool:
-    return parse_plan(str(line.get("completion", ""))).plan is None
+def _unreadable(line: RolloutRow) -> bool:
+    return parse_plan(line.completion).plan is None
 
 
-REASONS: Mapping[str, tuple[str, Callable[[Record], bool]]] = {
-    "unscored": ("could not be scored", lambda line: line.get("overall") is None),
-    "all_right": ("all right", lambda line: (line.get("accuracy") or 0.0) >= 1 - EQUAL),
+REASONS: Mapping[str, tuple[str, Callable[[RolloutRow], bool]]] = {
+    "unscored": ("could not be scored", lambda line: line.overall is None),
+    "all_right": ("all right", lambda line: (line.accuracy or 0.0) >= 1 - EQUAL),
     "no_plan": ("did not parse", _unreadable),
     "no_target": ("all named no target that the executor could find", _term("no_target", lambda v: v == 1)),
     "wrong_target": ("all missed the target", _term("coordinate", lambda v: v == 0)),
@@ -51,30 +51,31 @@ class Diagnosis:
 
     groups: int
     reasons: Mapping[str, int]
-    first_bad: Record | None = None  # of the most frequent reason that is not "all right"
+    first_bad: RolloutRow | None = None  # of the most frequent reason that is not "all right"
 
     @property
     def zero_variance(self) -> int:
         """Groups without signal."""
         return sum(self.reasons.values())
 
-    def to_json(self) -> dict[str, Any]:
-        """Counts for ``metrics.jsonl``: groups, those of zero variance, and these by reason."""
-        return {"groups": self.groups, "zero_variance": self.zero_variance, "reasons": dict(self.reasons)}
+    @property
+    def signal(self) -> GroupSignal:
+        """The counts for ``metrics.jsonl``."""
+        return GroupSignal(self.groups, self.zero_variance, dict(self.reasons))
 
     def __str__(self) -> str:
         """One line: "62 % of 50 groups carry no signal: 41 % all wrong at the action type, ...; first bad sample"."""
         if not self.groups:
             return "no groups yet"
-        said = [
+        parts = [
             f"{count / self.groups:.0%} {REASONS[name][0]}".replace("%", " %") for name, count in self.reasons.items()
         ]
         line = f"{self.zero_variance / self.groups:.0%} of {self.groups} groups carry no signal".replace("%", " %")
-        line += f": {', '.join(said)}" if said else ""
-        return line + (f"; first bad sample: {_told(self.first_bad)}" if self.first_bad is not None else "")
+        line += f": {', '.join(parts)}" if parts else ""
+        return line + (f"; first bad sample: {_sample_text(self.first_bad)}" if self.first_bad is not None else "")
 
 
-def diagnose(rollouts: Iterable[Record], rollouts_per_prompt: int | None = None) -> Diagnosis:
+def diagnose(rollouts: Iterable[RolloutRow], rollouts_per_prompt: int | None = None) -> Diagnosis:
     """Why groups of rollouts (lines of ``rollouts.jsonl``, in its order) carry no signal.
 
     rollouts_per_prompt: the samples of a group, ``n``. None: neighbours of one stage, step and prompt are a group,
@@ -83,12 +84,12 @@ def diagnose(rollouts: Iterable[Record], rollouts_per_prompt: int | None = None)
     return diagnose_groups(_groups(rollouts, rollouts_per_prompt))
 
 
-def diagnose_groups(groups: Iterable[Sequence[Record]]) -> Diagnosis:
-    """The same, of groups told apart already."""
-    count, reasons, first = 0, Counter[str](), dict[str, Record]()
+def diagnose_groups(groups: Iterable[Sequence[RolloutRow]]) -> Diagnosis:
+    """The same, of groups that are known already."""
+    count, reasons, first = 0, Counter[str](), dict[str, RolloutRow]()
     for group in groups:
         count += 1
-        reason = why_zero_variance(group)
+        reason = zero_variance_reason(group)
         if reason is not None:
             reasons[reason] += 1
             first.setdefault(reason, group[0])
@@ -97,18 +98,18 @@ def diagnose_groups(groups: Iterable[Sequence[Record]]) -> Diagnosis:
     return Diagnosis(count, ordered, first[worst] if worst is not None else None)
 
 
-def why_zero_variance(group: Sequence[Record]) -> str | None:
+def zero_variance_reason(group: Sequence[RolloutRow]) -> str | None:
     """The name of the reason why a group's rewards are all equal; None when they are not."""
-    scored = [line for line in group if line.get("overall") is not None]
-    rewards = [line["overall"] for line in scored]
+    scored = [line for line in group if line.overall is not None]
+    rewards = [line.overall for line in scored if line.overall is not None]
     if rewards and max(rewards) - min(rewards) > EQUAL:
         return None
     return next(name for name, (_, holds) in REASONS.items() if all(map(holds, scored or group)))
 
 
-def _groups(rollouts: Iterable[Record], n: int | None) -> Iterator[list[Record]]:
-    def place(line: Record) -> tuple[Any, ...]:
-        return line.get("stage"), line.get("step"), line.get("prompt")
+def _groups(rollouts: Iterable[RolloutRow], n: int | None) -> Iterator[list[RolloutRow]]:
+    def place(line: RolloutRow) -> tuple[Any, ...]:
+        return line.stage, line.step, line.prompt
 
     for _, neighbours in groupby(rollouts, place):
         lines = list(neighbours)
@@ -116,12 +117,12 @@ def _groups(rollouts: Iterable[Record], n: int | None) -> Iterator[list[Record]]
             yield lines[start : start + (n or len(lines))]
 
 
-def _told(line: Record) -> str:
-    completion = str(line.get("completion") or "")
+def _sample_text(line: RolloutRow) -> str:
+    completion = line.completion
     short = completion if len(completion) <= MOST else completion[:MOST] + "..."
-    where = f"step {(line.get('step') or 0) + 1}, {line.get('prompt') or 'a prompt'}"
-    if line.get("unscored"):
-        return f"{where}: {line['unscored']}"
+    where = f"step {line.step or '?'}, {line.prompt or 'a prompt'}"
+    if line.unscored:
+        return f"{where}: {line.unscored}"
     problems = parse_plan(completion).problems
     return f"{where}: {json.dumps(short, ensure_ascii=False)}" + (f" ({problems[0]})" if problems else "")
 
@@ -130,20 +131,20 @@ def _told(line: Record) -> str:
 
 
 def loops(steps: Sequence[Step]) -> bool:
-    """Whether a plan says one step twice in a row: type, instruction and arguments equal."""
+    """Whether a plan repeats a step at once: type, instruction and arguments equal."""
     same = [(s.action_type, s.instruction, s.arguments) for s in steps]
     return any(a == b for a, b in pairwise(same))
 
 
-def plan_figures(plans: Sequence[Plan | None], references: Sequence[Sequence[Step]]) -> dict[str, float | None]:
-    """Mean length in steps and share with a loop, of the plans that could be read and of all recordings."""
-    told = [plan.steps for plan in plans if plan is not None]
-    return {
-        "steps": _mean([len(steps) for steps in told]),
-        "loops": _mean([loops(steps) for steps in told]),
-        "reference_steps": _mean([len(steps) for steps in references]),
-        "reference_loops": _mean([loops(steps) for steps in references]),
-    }
+def plan_figures(plans: Sequence[Plan | None], references: Sequence[Sequence[Step]]) -> PlanFigures:
+    """Mean length in steps and share with a loop, of the readable plans and of all recordings."""
+    readable = [plan.steps for plan in plans if plan is not None]
+    return PlanFigures(
+        steps=_mean([len(steps) for steps in readable]),
+        loops=_mean([loops(steps) for steps in readable]),
+        reference_steps=_mean([len(steps) for steps in references]),
+        reference_loops=_mean([loops(steps) for steps in references]),
+    )
 
 
 def _mean(values: Sequence[float]) -> float | None:

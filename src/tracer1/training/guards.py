@@ -1,6 +1,6 @@
-"""Guards that speak: each looks at figures of a run and says in one line what is wrong, where, and what to change.
+"""Guards: each looks at figures of a run and warns, in one line, of what is wrong, where, and what to change.
 
-None changes what is trained. What they need of the model is asked in `training/probes.py`.
+None changes the training. What they need of the model is measured in `training/probes.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,44 +17,44 @@ from typing import Any, Self
 
 import psutil
 
+from tracer1.results.schema import MetricsRow, SamplerMismatch
 from tracer1.training.scoring import Scorer
 from tracer1.types import Score
 
 logger = logging.getLogger(__name__)
-Metrics = Mapping[str, Any]  # a line of metrics.jsonl
-Say = Callable[[str], None]
+Warn = Callable[[str], None]
 
 CANARY_ROWS = 4
 CANARY = 1e-3  # nats: equal inputs give equal figures up to rounding, other screenshots give others by far
 MISMATCH_EVERY = 20  # steps
 MISMATCH_MEAN, MISMATCH_MAX = 0.05, 2.0  # nats: bf16 and another engine's kernels stay well below
-LATELY = 5  # steps that a drift is averaged over
-LOOPS = 0.15  # a share of plans
+LATELY = 5  # recent steps, over which a drift is averaged
+LOOPS = 0.15  # more looping plans, as a share, than there may be
 MEMORY_STEPS = 20
 QUIET_STEPS = 10  # between two warnings of one kind
 
 
 class RateLimitedWarnings:
-    """Warnings that are not repeated at every step: one kind at most once in QUIET_STEPS."""
+    """Issues each kind of warning at most once in QUIET_STEPS steps."""
 
-    def __init__(self, say: Say = logger.warning) -> None:
-        self.say = say
-        self.spoken: dict[str, int] = {}
+    def __init__(self, warn: Warn = logger.warning) -> None:
+        self.warn = warn
+        self.last: dict[str, int] = {}  # by kind, the step of its last warning
 
     def __call__(self, kind: str, step: int, message: str | None) -> None:
-        """Say a message, unless there is none or its kind has just been spoken of."""
-        if message is not None and step >= self.spoken.get(kind, -QUIET_STEPS) + QUIET_STEPS:
-            self.spoken[kind] = step
-            self.say(message)
+        """Issue a message, if there is one and none of its kind was issued lately."""
+        if message is not None and step >= self.last.get(kind, -QUIET_STEPS) + QUIET_STEPS:
+            self.last[kind] = step
+            self.warn(message)
 
 
-# ---- the image is seen -----------------------------------------------------------------------------------------------
+# ---- the image canary ------------------------------------------------------------------------------------------------
 
 
 def image_canary_warning(stage: str, moved: float, rows: int) -> str | None:
-    """What to say when log-probabilities moved by at most ``moved`` nats as screenshots were swapped; None if enough.
+    """The warning when swapped screenshots moved log-probabilities by less than CANARY; None when they moved enough.
 
-    ``moved`` is the largest absolute difference over the tokens of ``rows`` recorded plans; CANARY is the threshold.
+    ``moved`` is the largest absolute difference, in nats, over the tokens of ``rows`` recorded plans.
     """
     if moved >= CANARY:
         return None
@@ -66,7 +66,7 @@ def image_canary_warning(stage: str, moved: float, rows: int) -> str | None:
     )
 
 
-# ---- sampled and trained on are the same -----------------------------------------------------------------------------
+# ---- sampler and trainer agree ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,13 @@ class Mismatch:
     def fine(self) -> bool:
         return self.mean <= MISMATCH_MEAN and self.max <= MISMATCH_MAX
 
-    def to_json(self) -> dict[str, Any]:
-        return {"mean": self.mean, "max": self.max, "tokens": self.tokens, "verdict": "fine" if self.fine else "off"}
+    @property
+    def row(self) -> SamplerMismatch:
+        """The figures for ``metrics.jsonl``."""
+        return SamplerMismatch(self.mean, self.max, self.tokens, "fine" if self.fine else "off")
 
-    def told(self, where: str) -> str | None:
-        """The verdict in words when it is off; None when it is fine."""
+    def warning(self, where: str) -> str | None:
+        """The warning when they differ too much; None when they do not."""
         if self.fine:
             return None
         return (
@@ -97,7 +99,7 @@ class Mismatch:
 
 
 def mismatch_of(sampler: Sequence[Sequence[float | None]], trainer: Sequence[Sequence[float]]) -> Mismatch | None:
-    """Compare (samples, tokens) of both as far as the sampler's go; a None in it is left out. None for no tokens."""
+    """Compare (samples, tokens) of both, as far as the sampler's go; a None in its is left out. None for no tokens."""
     pairs = [
         abs(a - b)
         for one, two in zip(sampler, trainer, strict=True)
@@ -110,10 +112,10 @@ def mismatch_of(sampler: Sequence[Sequence[float | None]], trainer: Sequence[Seq
 # ---- plans drift from the recordings ---------------------------------------------------------------------------------
 
 
-def drift(stage: str, rows: Sequence[Metrics]) -> str | None:
-    """What to say when plans are gamed: the mean of the last LATELY steps against recordings and the first LATELY.
+def plan_drift_warning(stage: str, rows: Sequence[MetricsRow]) -> str | None:
+    """The warning when plans game the reward: the last LATELY steps against the recordings and the first LATELY.
 
-    - loops: the share of plans that say a step twice in a row is LOOPS above that of the recordings and of the start;
+    - loops: the share of plans that repeat a step at once is LOOPS above that of the recordings and of the start;
     - length: above 1.5 times the recordings' and 1.25 times the start's, or below 0.5 and 0.8 times.
 
     ``rows`` are the stage's lines of metrics so far, with ``plans`` as ``diagnosis.plan_figures`` gives them.
@@ -126,25 +128,25 @@ def drift(stage: str, rows: Sequence[Metrics]) -> str | None:
     remedy = f"read rollouts.jsonl; raise {stage}.beta or lower {stage}.lr"
     if now["loops"] > max(now["reference_loops"], start["loops"]) + LOOPS:
         return (
-            f"plans loop, {stage} steps {rows[-LATELY]['step']} to {rows[-1]['step']}: {_percent(now['loops'])} say a "
-            f"step twice in a row (recordings {_percent(now['reference_loops'])}, at the start "
+            f"plans loop, {stage} steps {rows[-LATELY].step} to {rows[-1].step}: {_percent(now['loops'])} repeat "
+            f"a step at once (recordings {_percent(now['reference_loops'])}, at the start "
             f"{_percent(start['loops'])}): the reward is gamed or the policy collapses; raise reward.lambda_rep; "
             f"{remedy}"
         )
     ratio, change = now["steps"] / now["reference_steps"], now["steps"] / start["steps"]
     if (ratio > 1.5 and change > 1.25) or (ratio < 0.5 and change < 0.8):
         return (
-            f"plans grow too {'long' if ratio > 1 else 'short'}, {stage} steps {rows[-LATELY]['step']} to "
-            f"{rows[-1]['step']}: {now['steps']:.1f} steps on average (recordings {now['reference_steps']:.1f}, at the "
+            f"plans grow too {'long' if ratio > 1 else 'short'}, {stage} steps {rows[-LATELY].step} to "
+            f"{rows[-1].step}: {now['steps']:.1f} steps on average (recordings {now['reference_steps']:.1f}, at the "
             f"start {start['steps']:.1f}): the reward is gamed; {remedy}, and look at reward.coverage_penalty"
         )
     return None
 
 
-def _plans(rows: Sequence[Metrics]) -> dict[str, float] | None:
-    found = [row.get("plans") or {} for row in rows]
+def _plans(rows: Sequence[MetricsRow]) -> dict[str, float] | None:
+    found = [row.plans for row in rows if row.plans is not None]
     names = ("steps", "loops", "reference_steps", "reference_loops")
-    values = {name: [plans[name] for plans in found if plans.get(name) is not None] for name in names}
+    values = {name: [v for plans in found if (v := getattr(plans, name)) is not None] for name in names}
     return {name: statistics.fmean(v) for name, v in values.items()} if all(values.values()) else None
 
 
@@ -155,10 +157,10 @@ def _percent(share: float) -> str:
 # ---- memory ----------------------------------------------------------------------------------------------------------
 
 
-def memory_ahead(stage: str, rss_mb: Sequence[float], steps_left: int, free_mb: float) -> str | None:
-    """What to say when memory, growing as over the last MEMORY_STEPS steps, will not last for ``steps_left`` more.
+def memory_warning(stage: str, rss_mb: Sequence[float], steps_left: int, free_mb: float) -> str | None:
+    """The warning when memory, growing as over the last MEMORY_STEPS steps, will not last for ``steps_left`` more.
 
-    The slope is that between the medians of both halves, which no single spike moves. ``free_mb`` is what is left.
+    The slope is taken between the medians of both halves, which no single spike moves. ``free_mb`` is still free.
     """
     last = rss_mb[-MEMORY_STEPS:]
     half = MEMORY_STEPS // 2
@@ -189,19 +191,19 @@ def free_memory_mb() -> float:
 
 
 class Watchdog:
-    """Says what a run waits for when nothing has happened for ``seconds``; again after twice as long, and so on.
+    """Warns of what a run waits for when nothing has happened for ``seconds``; again after twice as long, and so on.
 
-    It only speaks. Used as a context manager it watches from a thread of its own.
+    It stops nothing. Used as a context manager it watches from a thread of its own.
     """
 
-    def __init__(self, seconds: float, say: Say = logger.warning) -> None:
-        self.seconds, self.say = seconds, say
+    def __init__(self, seconds: float, warn: Warn = logger.warning) -> None:
+        self.seconds, self.warn = seconds, warn
         self._now = ("the start", time.monotonic())
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
     def now(self, activity: str) -> None:
-        """The run has come to this: something has happened."""
+        """Note that the run has made progress, and what it does next."""
         self._now = (activity, time.monotonic())
 
     def __enter__(self) -> Self:
@@ -227,14 +229,14 @@ class Watchdog:
             waited = time.monotonic() - since
             if waited >= patience:
                 patience = 2 * waited
-                self.say(
+                self.warn(
                     f"no progress for {_duration(waited)}: the run waits for {activity}; if that is too long, see what "
                     "it hangs on (an executor, a server, the disk), stop it and start it again: it resumes"
                 )
 
 
 def watched(scorer: Scorer, watchdog: Watchdog) -> Scorer:
-    """The scorer, telling the watchdog of every batch that it is given."""
+    """The scorer, with a note to the watchdog before every batch."""
     agent = getattr(getattr(scorer, "executor", None), "name", None)
     by = f" with executor {agent!r}" if agent else ""
 

@@ -1,4 +1,4 @@
-"""What the guards ask of the model: whether its screenshots matter, and what its sampler thought of its own tokens."""
+"""What the guards measure on the model: whether screenshots matter to it, and its sampler's log-probabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from tracer1.data.windows_file import row_messages
-from tracer1.models.qwen3vl import open_image
+from tracer1.models.encoding import encode, open_image
+from tracer1.models.loading import tokenizer_of
 from tracer1.plan.text import render_plan
 from tracer1.training.guards import CANARY_ROWS
 from tracer1.training.scoring import recorded
@@ -21,14 +22,14 @@ Row = dict[str, Any]
 Pictures = list[list[Image.Image]]  # of each row
 
 
-def rows_to_look_at(rows: Sequence[Row]) -> list[Row]:
+def canary_rows(rows: Sequence[Row]) -> list[Row]:
     """Up to CANARY_ROWS rows, evenly spaced, of which no two show the same screenshots."""
-    found: dict[tuple[str, ...], Row] = {}
+    chosen: dict[tuple[str, ...], Row] = {}
     for index in range(0, len(rows), max(1, len(rows) // (8 * CANARY_ROWS))):
         row = rows[index]
-        if row["images"] and len(found) < CANARY_ROWS:
-            found.setdefault(tuple(row["images"]), row)
-    return list(found.values())
+        if row["images"] and len(chosen) < CANARY_ROWS:
+            chosen.setdefault(tuple(row["images"]), row)
+    return list(chosen.values())
 
 
 def pictures_of(rows: Sequence[Row]) -> Pictures:
@@ -36,8 +37,8 @@ def pictures_of(rows: Sequence[Row]) -> Pictures:
     return [[open_image(path) for path in row["images"]] for row in rows]
 
 
-def swapped(pictures: Pictures) -> Pictures:
-    """Each row with the next one's screenshots, scaled to its own: the prompt's tokens stay what they were."""
+def swap_pictures(pictures: Pictures) -> Pictures:
+    """Each row with the next one's screenshots, scaled to its own, so that the prompt's tokens stay the same."""
     others = [*pictures[1:], *pictures[:1]]
     return [
         [other[k % len(other)].resize(picture.size) for k, picture in enumerate(own)]
@@ -45,12 +46,21 @@ def swapped(pictures: Pictures) -> Pictures:
     ]
 
 
-def equal(one: Pictures, other: Pictures) -> bool:
-    """Whether there is nothing to tell them apart by, pixel for pixel."""
+def canary_skipped(setting: str, rows: Sequence[Row], pictures: Pictures, swapped: Pictures) -> str | None:
+    """Why the image canary cannot look, or None."""
+    if setting == "off":
+        return "it is off"
+    if not rows:
+        return "no row has an image"
+    return "no two rows have different screenshots" if _equal(pictures, swapped) else None
+
+
+def _equal(one: Pictures, other: Pictures) -> bool:
+    """Whether they are equal pixel for pixel."""
     return all(a.tobytes() == b.tobytes() for p, q in zip(one, other, strict=True) for a, b in zip(p, q, strict=True))
 
 
-def gold(row: Row) -> str:
+def recorded_completion(row: Row) -> str:
     """The recorded continuation as a completion."""
     return render_plan(Plan(recorded(row).steps, "", row["step"] + 1))
 
@@ -63,27 +73,19 @@ def batch_of(
     ``input_ids`` and ``attention_mask`` (B, P + C), prompts padded on the left and completions on the right;
     ``logits_to_keep`` C; what the images became, and how many each row has.
     """
-    prompts = [row_messages(row) for row in rows]
-    text = [processor.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts]
-    inputs = processor(
-        text=text,
-        images=list(pictures) if any(pictures) else None,
-        padding=True,
-        padding_side="left",
-        return_tensors="pt",
-    )
+    inputs = encode(processor, [row_messages(row) for row in rows], pictures)
     length = max(map(len, completions))
-    pad = processor.tokenizer.pad_token_id
+    pad = tokenizer_of(processor).pad_token_id
     tails = torch.tensor([[*ids, *[pad] * (length - len(ids))] for ids in completions])
-    kept = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids in completions])
+    mask = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids in completions])
     batch = {
         **inputs,
         "input_ids": torch.cat([inputs["input_ids"], tails], dim=1),
-        "attention_mask": torch.cat([inputs["attention_mask"], kept], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"], mask], dim=1),
         "logits_to_keep": length,
     }
     if any(pictures):
-        batch["num_images"] = [len(found) for found in pictures]
+        batch["num_images"] = [len(own) for own in pictures]
     for name in ("mm_token_type_ids", "token_type_ids"):
         if name in inputs:
             batch[name] = torch.cat([inputs[name], torch.zeros_like(tails)], dim=1)
@@ -91,20 +93,21 @@ def batch_of(
 
 
 class SamplerLogProbs:
-    """The sampler's log-probabilities of what it sampled, overheard at the model's own passes while it generates.
+    """Records the sampler's log-probabilities of the tokens it samples, at the model's own passes while it generates.
 
-    Of the first ``n`` samples, which are one group; at the temperature, before top-p and suppressed tokens, which the
-    trainer knows nothing of either. One step's logits are held at a time. A completion's very last token is not heard
+    Of the first ``n`` samples, which are one group; at the temperature, and before top-p and suppressed tokens, which
+    the trainer does not apply either. One step's logits are held at a time. A completion's very last token is missing
     when it is the batch's last.
     """
 
     def __init__(self, model: Any, n: int, temperature: float) -> None:
-        self.model, self.n, self.temperature = model, n, temperature
+        self.model = model.get_base_model() if hasattr(model, "get_base_model") else model  # below an adapter
+        self.n, self.temperature = n, temperature
         self._before: Tensor | None = None  # (n, vocabulary), of the token that comes next
-        self._heard: list[Tensor] = []  # (n,) each
+        self._recorded: list[Tensor] = []  # (n,) each
 
     def __enter__(self) -> Self:
-        self._handle = self.model.register_forward_hook(self._hear, with_kwargs=True)
+        self._handle = self.model.register_forward_hook(self._record, with_kwargs=True)
         return self
 
     def __exit__(
@@ -113,16 +116,16 @@ class SamplerLogProbs:
         self._handle.remove()
         self._before = None
 
-    def _hear(self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
+    def _record(self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
         logits = output.logits[:, -1].detach()
-        if self._before is None:  # the prompt, of which a group's samples may have been spared but one
+        if self._before is None:  # the prompt, which may have been encoded once for the group
             self._before = (logits[:1].float() / self.temperature).log_softmax(-1).expand(self.n, -1)
             return
         chosen = kwargs["input_ids"][: self.n, -1:]
-        self._heard.append(self._before.gather(1, chosen)[:, 0].cpu())
+        self._recorded.append(self._before.gather(1, chosen)[:, 0].cpu())
         self._before = (logits[: self.n].float() / self.temperature).log_softmax(-1)
 
     def log_probabilities(self, completions: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Of each of the ``n`` completions, as far as they were heard."""
-        heard = torch.stack(self._heard, dim=1).tolist() if self._heard else [[] for _ in completions]
-        return [row[: len(ids)] for row, ids in zip(heard, completions, strict=True)]
+        """Of each of the ``n`` completions, as far as they were recorded."""
+        seen = torch.stack(self._recorded, dim=1).tolist() if self._recorded else [[] for _ in completions]
+        return [row[: len(ids)] for row, ids in zip(seen, completions, strict=True)]

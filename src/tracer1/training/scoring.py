@@ -1,16 +1,21 @@
-"""The rewards as a trainer calls them: completions and dataset columns in, Scores out; None where none can be given."""
+"""The rewards as a trainer calls them: completions and data set rows in, one Score each out; unscored is not zero."""
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any, Protocol
 
 from tracer1.config.settings import Config
 from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import windows_store
+from tracer1.errors import TrainingError
 from tracer1.executors.registry import make_executor
 from tracer1.executors.running import Background, attempt_all
+from tracer1.extensions import REWARD, load_object
 from tracer1.plan.windows import reference_from_json
 from tracer1.rewards.grounded import GroundedProfile, first_step, score_outcome
 from tracer1.rewards.trajectory import TrajectoryProfile, score_trajectory
@@ -72,6 +77,69 @@ class GroundedScorer:
         ]
 
 
+RewardResult = Score | float | None
+
+
+class FunctionScorer:
+    """A user's own reward: ``reward.function``, a dotted path to ``def function(completions, rows)``.
+
+    It gets a batch of completions (texts) and, in the same order, their rows (dicts with the columns of the windows
+    file: prompt, images, reference, episode_id, step, source), and returns, in that order, a Score for each, or a
+    number (the whole reward), or None (unscored). It may be async.
+    """
+
+    def __init__(self, function: Callable[[list[str], list[Row]], Any], name: str) -> None:
+        self.function, self.name = function, name
+        self._background: Background | None = None
+
+    @classmethod
+    def load(cls, path: str) -> FunctionScorer:
+        """The function at ``module:name``; UsageError where there is none."""
+        return cls(load_object(path, REWARD), path)
+
+    def __call__(self, completions: Sequence[str], rows: Sequence[Row]) -> list[Score]:
+        try:
+            results = self.function(list(completions), [dict(row) for row in rows])
+            if inspect.iscoroutine(results):
+                self._background = self._background or Background()
+                results = self._background.run(results)
+        except Exception as error:
+            where = f"reward.function {self.name!r}"
+            raise TrainingError(f"{where} raised {type(error).__name__}: {error}; --debug shows where") from error
+        return self._checked(results, len(completions))
+
+    def _checked(self, results: Any, count: int) -> list[Score]:
+        if not isinstance(results, list | tuple):
+            raise TrainingError(
+                f"reward.function {self.name!r} returned {_named(results)}; return a list with one Score, number or "
+                "None for each completion"
+            )
+        if len(results) != count:
+            raise TrainingError(
+                f"reward.function {self.name!r} returned {len(results)} results for {count} completions"
+            )
+        return [self._score(result, k) for k, result in enumerate(results)]
+
+    def _score(self, result: Any, place: int) -> Score:
+        if result is None:
+            return Score(None, 0.0, None, unscored=f"reward.function {self.name!r} returned None")
+        if isinstance(result, Real):
+            result = Score(float(result), 0.0, float(result), {"reward": float(result)})
+        if not isinstance(result, Score):
+            raise TrainingError(
+                f"reward.function {self.name!r}: result {place} is {_named(result)}, not a Score, number or None"
+            )
+        if result.overall is not None and not math.isfinite(result.overall):
+            raise TrainingError(
+                f"reward.function {self.name!r}: result {place} is {result.overall}, not a finite number"
+            )
+        return result
+
+
+def _named(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
 def recorded(row: Row) -> Reference:
     """The reference of a dataset row, whose ``reference`` column is JSON text."""
     return reference_from_json(json.loads(row["reference"]))
@@ -86,29 +154,29 @@ def recorded_observation(images: Sequence[str], reference: Reference, store: Epi
 
 
 class RewardFunction:
-    """What TRL calls, once per generation batch. ``last`` keeps the Scores, in order, for the record of rollouts."""
+    """What TRL calls, once per generation batch. ``last`` holds that batch's Scores, in order, to be recorded."""
 
     __name__ = "tracer1"  # the column under which TRL logs it
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
         self.last: list[Score] = []
-        self._kept: dict[tuple[str, ...], Score] = {}
+        self._cache: dict[tuple[str, ...], Score] = {}  # of the batch that is under way
 
     def score(self, completions: Sequence[str], rows: Sequence[Row]) -> list[Score]:
-        """The Scores, in order; each is computed once and kept until the batch is rewarded."""
+        """The Scores, in order; each is computed once and cached until the batch is rewarded."""
         pairs = zip(completions, rows, strict=True)
         keys = [(str(row["episode_id"]), str(row["step"]), row["reference"], text) for text, row in pairs]
-        new = {key: i for i, key in enumerate(keys) if key not in self._kept}
-        found = self.scorer([completions[i] for i in new.values()], [rows[i] for i in new.values()]) if new else []
-        self._kept.update(zip(new, found, strict=True))
-        return [self._kept[key] for key in keys]
+        new = {key: i for i, key in enumerate(keys) if key not in self._cache}
+        scores = self.scorer([completions[i] for i in new.values()], [rows[i] for i in new.values()]) if new else []
+        self._cache.update(zip(new, scores, strict=True))
+        return [self._cache[key] for key in keys]
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
         names = [name for name in ("reference", "images", "episode_id", "step") if name in columns]
         rows = [dict(zip(names, row, strict=True)) for row in zip(*(columns[n] for n in names), strict=True)]
         self.last = self.score([text_of(c) for c in completions], rows)
-        self._kept.clear()
+        self._cache.clear()
         return [score.overall for score in self.last]
 
 
@@ -118,8 +186,13 @@ def text_of(completion: Any) -> str:
 
 
 def make_scorer(config: Config, name: str, windows: str | None = None) -> Scorer:
-    """The stage's reward with the configured profile, constants and executor, for the rows of ``windows`` (data.train
-    if None), whose store holds what the executor is shown."""
+    """The stage's reward, for the rows of ``windows`` (data.train if None).
+
+    ``reward.function`` where it is set; otherwise stage 1's or stage 2's with the configured profile, constants and
+    executor, which is shown what the windows' store holds.
+    """
+    if config.reward.function is not None:
+        return FunctionScorer.load(config.reward.function)
     if name == "stage1":
         return TrajectoryScorer(config.reward.trajectory_profile())
     agent = make_executor(config.executor.name, **config.executor.options)

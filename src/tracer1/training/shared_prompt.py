@@ -4,11 +4,11 @@ The distinct prompts of a batch and all their completions are laid out in one ro
 
     prompt 1 but its last token | last token, completion 1 | last token, completion 2 | ... | prompt 2 ...
 
-and the unchanged model runs over that row. Only attention knows of the layout: a prompt attends causally to itself, a
-completion to its prompt and to itself. Each segment begins with a copy of the prompt's last token, whose output is what
-predicts the completion's first token. Everything else of a transformer acts on each token by itself, so the results are
-those of the plain batch, and so are the gradients, which flow into the prompt from all its completions. The vision
-tower runs once a prompt. Of n (p + c) tokens p + n (c + 1) are left.
+and the unchanged model runs over that row. Only attention depends on the layout: a prompt attends causally to itself,
+a completion to its prompt and to itself. Each segment begins with a copy of the prompt's last token, whose output
+predicts the completion's first token. All other parts of a transformer act on each token by itself, so the results
+equal those of the plain batch, and so do the gradients, which flow into the prompt from all its completions. The
+vision tower runs once a prompt. Instead of n (p + c) tokens there are p + n (c + 1).
 
 The attention is registered with transformers under a name of its own; without a layout it is ``sdpa``.
 """
@@ -16,13 +16,12 @@ The attention is registered with transformers under a name of its own; without a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -37,7 +36,7 @@ class Group:
     """Where a prompt and its ``n`` completions lie in the row: tokens ``start`` to ``start + prompt + n * width``."""
 
     start: int
-    prompt: int  # tokens of the prompt before its last
+    prompt: int  # tokens of the prompt without its last
     n: int
     width: int  # of a segment: the prompt's last token and the longest completion but its last token
 
@@ -87,7 +86,7 @@ class Packed:
         return values[0][places] * (columns < self.width[:, None])
 
 
-def why_not(model: Any) -> str | None:
+def unavailable(model: Any) -> str | None:
     """Why this model's prompts cannot be shared, or None."""
     model = getattr(model, "module", model)
     if hasattr(model, "get_base_model"):
@@ -101,11 +100,11 @@ def why_not(model: Any) -> str | None:
 
 
 def install(model: Any) -> None:
-    """Let the model's language part attend by layout; without one it computes what it did.
+    """Let the model's language part attend by layout; without one its results are unchanged.
 
-    Raises UsageError with ``why_not``'s reason.
+    Raises UsageError with ``unavailable``'s reason.
     """
-    if reason := why_not(model):
+    if reason := unavailable(model):
         raise UsageError(f"prompts cannot be shared: {reason}")
     AttentionInterface.register(ATTENTION, shared_prompt_attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
@@ -290,14 +289,14 @@ def _kept(ids: Tensor, mask: Tensor) -> list[Tensor]:
 
 
 def _segment(last: Tensor, tail: Tensor, width: int) -> Tensor:
-    """(width,): the prompt's last token, then a completion but its last token; nobody reads what is past its end."""
+    """(width,): the prompt's last token, then a completion without its last token; what follows is never read."""
     segment = last.repeat(width)
     segment[1 : len(tail)] = tail[:-1]
     return segment
 
 
 def _readable(inputs: dict[str, Any], tails: Sequence[Tensor], places: dict[int, range], device: Any) -> Packed:
-    """The row with where each sample's figures will stand: samples one after the other."""
+    """The row and the places of each sample's figures, samples one after the other."""
     width = torch.tensor([len(tail) for tail in tails])
     scored = [place for b in range(len(tails)) for place in places[b]]
     return Packed(
@@ -321,81 +320,3 @@ def images_by_sample(
         [[next(pictures) for _ in range(n)] for n in num_images],
         [[next(grids) for _ in range(n)] for n in num_images],
     )
-
-
-# ---- generation ------------------------------------------------------------------------------------------------------
-
-
-def share_prefill(model: Any) -> None:
-    """Let ``model.generate`` see equal images of a batch and read equal prompts once; each copy gets its part."""
-    encode, prefill = model._prepare_multimodal_encoder_kwargs_for_generation, model._prefill
-
-    def encode_once(model_kwargs: dict[str, Any]) -> dict[str, Any]:
-        pixels, grid = model_kwargs.get("pixel_values"), model_kwargs.get("image_grid_thw")
-        if pixels is None or grid is None:
-            return dict(encode(model_kwargs))
-        images = torch.split(pixels, grid.prod(-1).tolist())
-        distinct = groups_of(grid.tolist(), [[image] for image in images])
-        chosen = [members[0] for members in distinct]
-        few = {"pixel_values": torch.cat([images[i] for i in chosen]), "image_grid_thw": grid[chosen]}
-        encoded = dict(encode({**model_kwargs, **few}))
-        features = encoded["mm_encoder_outputs"]["image"]
-        encoded["mm_encoder_outputs"]["image"] = _pick(features, _copies(distinct, len(images)))
-        return encoded
-
-    def prefill_once(
-        input_ids: Tensor, generation_config: Any, model_kwargs: dict[str, Any], is_first_iteration: bool = True
-    ) -> Any:
-        cache, mask = model_kwargs.get("past_key_values"), model_kwargs.get("attention_mask")
-        features = model_kwargs.get("mm_encoder_outputs", {}).get("image")
-        images = _image_places(model, input_ids, features)
-        if not isinstance(cache, DynamicCache) or cache.get_seq_length() or mask is None:
-            return prefill(input_ids, generation_config, model_kwargs, is_first_iteration)
-        prompts = [row[keep].tolist() for row, keep in zip(input_ids, mask.bool(), strict=True)]
-        distinct = groups_of(prompts, [[features.pooler_output[i] for i in places] for places in images])
-        chosen = [members[0] for members in distinct]
-        few = {
-            name: value[..., chosen, :]  # (B, P), and (4, B, P) of the positions
-            if isinstance(value, Tensor) and name in ("attention_mask", "mm_token_type_ids", "position_ids")
-            else value
-            for name, value in model_kwargs.items()
-        }
-        if features is not None:
-            few["mm_encoder_outputs"] = {"image": _pick(features, [i for b in chosen for i in images[b]])}
-        output = prefill(input_ids[chosen], generation_config, few, is_first_iteration)
-        copies = torch.tensor(_copies(distinct, len(prompts)), device=input_ids.device)
-        cache.batch_select_indices(copies)
-        output.logits = output.logits[copies]
-        return output
-
-    model._prepare_multimodal_encoder_kwargs_for_generation, model._prefill = encode_once, prefill_once
-
-
-def _copies(groups: Sequence[Sequence[int]], total: int) -> list[int]:
-    """For each member the number of its group."""
-    number = {member: g for g, members in enumerate(groups) for member in members}
-    return [number[i] for i in range(total)]
-
-
-def _pick(features: Any, images: Sequence[int]) -> Any:
-    """The vision tower's output for some of the images."""
-    picked = copy(features)
-    picked.pooler_output = [features.pooler_output[i] for i in images]
-    picked.deepstack_features = [[layer[i] for i in images] for layer in features.deepstack_features]
-    return picked
-
-
-def _image_places(model: Any, input_ids: Tensor, features: Any) -> list[list[int]]:
-    """Which images each row's placeholders stand for."""
-    if features is None:
-        return [[] for _ in input_ids]
-    sizes = [len(feature) for feature in features.pooler_output]
-    places: list[list[int]] = []
-    taken = 0
-    for tokens in (input_ids == model.config.image_token_id).sum(-1).tolist():
-        places.append([])
-        while tokens > 0:
-            tokens -= sizes[taken]
-            places[-1].append(taken)
-            taken += 1
-    return places

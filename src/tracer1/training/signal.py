@@ -22,25 +22,28 @@ def kind_of(row: Mapping[str, Any]) -> str:
 class SignalMemory:
     """Visits of each kind of prompt, and those that carried a signal, both fading."""
 
-    def __init__(self, kinds: Sequence[str]) -> None:
-        self.kinds = kinds  # of every prompt of the data set
-        self.prompts: dict[str, list[int]] = {}
+    def __init__(self, kinds: Sequence[str], with_images: Sequence[bool] | None = None) -> None:
+        """The kind of every prompt of the data set, and whether it has images (None: all have)."""
+        self.kinds = kinds
+        self.prompts: dict[bool, dict[str, list[int]]] = {}  # by modality and kind, the prompts' indices
         for index, kind in enumerate(kinds):
-            self.prompts.setdefault(kind, []).append(index)
+            images = True if with_images is None else with_images[index]
+            self.prompts.setdefault(images, {}).setdefault(kind, []).append(index)
         self.visits: dict[str, list[float]] = {}  # kind: [signals, visits]
 
-    def saw(self, kind: str, signal: bool) -> None:
+    def add_visit(self, kind: str, has_signal: bool) -> None:
         """A group of this kind was sampled."""
         signals, visits = self.visits.get(kind, [0.0, 0.0])
-        self.visits[kind] = [FORGET * signals + signal, FORGET * visits + 1]
+        self.visits[kind] = [FORGET * signals + has_signal, FORGET * visits + 1]
 
-    def promise(self, kind: str) -> float:
+    def signal_probability(self, kind: str) -> float:
         """The estimated probability that a group of this kind carries a signal (one of each assumed beforehand)."""
         signals, visits = self.visits.get(kind, [0.0, 0.0])
         return (signals + 1) / (visits + 2)
 
-    def draw(self, rng: random.Random) -> int:
-        """The index of a prompt, drawn in proportion to its promise."""
-        names = list(self.prompts)
-        weights = [self.promise(name) * len(self.prompts[name]) for name in names]
-        return rng.choice(self.prompts[rng.choices(names, weights)[0]])
+    def draw(self, rng: random.Random, *, with_images: bool = True) -> int:
+        """The index of a prompt with (or without) images, its kind drawn in proportion to its signal probability."""
+        prompts = self.prompts[with_images]
+        names = list(prompts)
+        weights = [self.signal_probability(name) * len(prompts[name]) for name in names]
+        return rng.choice(prompts[rng.choices(names, weights)[0]])

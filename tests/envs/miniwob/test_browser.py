@@ -76,6 +76,23 @@ def test_what_a_popup_covers_is_not_there(live: Live) -> None:
     assert "Username" in [e.name for e in gone.observation.elements or ()]
 
 
+def test_a_screen_does_not_change_by_itself(live: Live) -> None:
+    """The popup disables the field that has the focus, and the browser takes the focus away one frame later."""
+
+    async def play() -> None:
+        env = await live.browser.new_page()
+        screens = set()
+        for _ in range(12):
+            _, observation = await env.reset("login-user-popup", 1)
+            popup = await follow(env, observation, "click the 'Username' field")
+            screens.add(popup.observation.screenshot)
+        assert len(screens) == 1
+        assert (await env.step(Action("wait"))).observation == popup.observation
+        await env.close()
+
+    live.run(play())
+
+
 def test_typing_moves_the_focus_and_the_reward_is_raw(live: Live) -> None:
     async def play() -> None:
         env = await live.browser.new_page()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +16,17 @@ from nano_planner import Nano, each
 
 from tracer1.config.loading import load_config
 from tracer1.config.settings import StageSettings
-from tracer1.errors import UsageError
-from tracer1.models.qwen3vl import LocalPlanner, load_model, load_processor, suppressed_tokens
-from tracer1.training.checkpoints import newest_whole
+from tracer1.errors import SetupError, UsageError
+from tracer1.models.encoding import suppressed_tokens
+from tracer1.models.loading import load_model, load_processor
+from tracer1.models.local import LocalPlanner
+from tracer1.results.json_records import to_json
+from tracer1.results.schema import MetricsRow
+from tracer1.training.checkpoints import newest_intact
 from tracer1.training.stages import training_rows
-from tracer1.training.trl.trainer import (
-    PlanTrainer,
-    grpo_config,
-    make_trainer,
-    shuffle_groups,
-    train_grpo,
-    updates_per_step,
-)
+from tracer1.training.trl.arguments import grpo_config, updates_per_step
+from tracer1.training.trl.session import make_trainer, train_grpo
+from tracer1.training.trl.trainer import PlanTrainer, shuffle_groups
 from tracer1.types import Score
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -124,7 +124,7 @@ def test_every_row_of_table_4(stage: str, tmp_path: Path) -> None:
     assert (config.loss_type, config.scale_rewards) == ("dapo", "group")
     assert config.gradient_checkpointing
     assert config.seed == 42
-    assert config.generation_kwargs == {"suppress_tokens": [5, 6]}
+    assert config.generation_kwargs == {"logit_bias": {5: -100.0, 6: -100.0}}  # vLLM knows no suppress_tokens
     assert config.report_to == []
 
 
@@ -155,8 +155,8 @@ def test_two_steps_leave_metrics_and_rollouts(
     model = train(tmp_path, on_step=told.append, precision=precision, gradient_checkpointing=precision == "bf16")
     metrics, rollouts = lines(tmp_path / "metrics.jsonl"), lines(tmp_path / "rollouts.jsonl")
     assert [(row["stage"], row["step"]) for row in metrics] == [("stage1", 1), ("stage1", 2)]
-    assert told == metrics
-    for step, row in enumerate(metrics):
+    assert [to_json(row) for row in told] == metrics
+    for step, row in enumerate(metrics, start=1):
         mine = [line for line in rollouts if line["step"] == step]
         assert len(mine) == 12
         assert row["reward"] == pytest.approx(statistics.mean(line["overall"] for line in mine), abs=1e-6)
@@ -213,7 +213,7 @@ def test_a_line_of_metrics_is_of_all_updates_on_a_batch(train: Callable[..., Any
     metrics = lines(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in metrics] == [1, 2]
     assert metrics[0]["clip_share"] > 0  # the first update clips nothing; the later ones do
-    assert [line["step"] for line in lines(tmp_path / "rollouts.jsonl")] == [0] * 12 + [1] * 12
+    assert [line["step"] for line in lines(tmp_path / "rollouts.jsonl")] == [1] * 12 + [2] * 12
 
 
 # ---- no signal -------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_silent_groups_are_replaced(nano: Nano, rows: Dataset, tmp_path: Path) -
     trainer = trainer_for(nano, rows, tmp_path, scorer, resample_zero_variance=True)
     batch = [dict(rows[i]) for i in (1, 0, 2, 0) for _ in range(3)]
     output = trainer._generate_and_score_completions(batch)
-    assert trainer.resample_counts == (2, 2)
+    assert (trainer.record.zero_variance_groups, trainer.record.resampled_groups) == (2, 2)
     drawn = trainer._rows
     assert zero_variance not in [row["reference"] for row in drawn]
     assert drawn[:3] == batch[:3]
@@ -260,7 +260,7 @@ def test_silent_groups_are_kept_where_the_setting_says_so(nano: Nano, rows: Data
     )
     batch = [dict(rows[i]) for i in (0, 1, 2, 3) for _ in range(3)]
     output = trainer._generate_and_score_completions(batch)
-    assert trainer.resample_counts == (0, 0)
+    assert (trainer.record.zero_variance_groups, trainer.record.resampled_groups) == (0, 0)
     assert trainer._rows == batch
     assert output["advantages"].abs().max() == 0.0
 
@@ -293,7 +293,7 @@ def test_an_unscored_sample_has_no_advantage_and_is_no_zero(train: Callable[...,
     assert sum(row["unscored"] for row in metrics) == len(unscored)
     scored_means = [
         statistics.mean(line["overall"] for line in rollouts if line["step"] == step and line["overall"] is not None)
-        for step in (0, 1)
+        for step in (1, 2)
     ]
     assert [row["reward"] for row in metrics] == pytest.approx(scored_means)
 
@@ -317,9 +317,9 @@ def test_special_tokens_are_never_sampled(nano: Nano, rows: Dataset, tmp_path: P
 # ---- resuming --------------------------------------------------------------------------------------------------------
 
 
-def stop_at(step: int) -> Callable[[dict[str, Any]], None]:
-    def on_step(row: dict[str, Any]) -> None:
-        if row["step"] == step:
+def stop_at(step: int) -> Callable[[MetricsRow], None]:
+    def on_step(row: MetricsRow) -> None:
+        if row.step == step:
             raise StopError
 
     return on_step
@@ -350,7 +350,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     resumed = train(tmp_path / "cut", **changes)
     assert [row["step"] for row in lines(tmp_path / "cut/metrics.jsonl")] == list(range(1, steps + 1))
     counted = [line["step"] for line in lines(tmp_path / "cut/rollouts.jsonl")]
-    assert counted == [step for step in range(steps) for _ in range(12)]
+    assert counted == [step for step in range(1, steps + 1) for _ in range(12)]
     assert lines(tmp_path / "cut/rollouts.jsonl") == lines(tmp_path / "whole/rollouts.jsonl")
     assert figures(tmp_path / "cut/metrics.jsonl") == figures(tmp_path / "whole/metrics.jsonl")
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
@@ -406,7 +406,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_run_ends_the_same(
     ]
     damage(cut / "trainer/stage1/checkpoint-3")
     resumed = train(cut, steps=4, save_every=1)
-    assert f"{cut}/trainer/stage1/checkpoint-3 is damaged" in caplog.text
+    assert f"{cut}/trainer/stage1/checkpoint-3 is damaged and skipped" in caplog.text
     assert lines(cut / "rollouts.jsonl") == lines(tmp_path / "whole/rollouts.jsonl")
     assert figures(cut / "metrics.jsonl") == figures(tmp_path / "whole/metrics.jsonl")
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
@@ -431,11 +431,28 @@ def test_a_checkpoint_is_never_half_there(
         with pytest.raises(StopError):
             train(tmp_path / "cut", **changes)
     assert [path.name for path in (tmp_path / "cut/trainer/stage1").glob("checkpoint-*")] == ["checkpoint-1"]
-    assert newest_whole(tmp_path / "cut/trainer/stage1") == tmp_path / "cut/trainer/stage1/checkpoint-1"
+    assert newest_intact(tmp_path / "cut/trainer/stage1") == tmp_path / "cut/trainer/stage1/checkpoint-1"
     told: list[Any] = []
     resumed = train(tmp_path / "cut", on_step=told.append, **changes)
-    assert [row["step"] for row in told] == [2, 3]
+    assert [row.step for row in told] == [2, 3]
     assert [path.name for path in (tmp_path / "cut/trainer/stage1").glob("checkpoint-*")] == ["checkpoint-3"]
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_ends_in_one_line_and_the_run_resumes(
+    train: Callable[..., Any], tmp_path: Path
+) -> None:
+    changes = {"save_every": 1, "steps": 2}
+    whole = train(tmp_path / "whole", **changes)
+    weights = tmp_path / "whole/trainer/stage1/checkpoint-1/model.safetensors"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (weights.stat().st_size // 2, before[1]))  # as on a disk that is full
+    try:
+        with pytest.raises(SetupError, match=r"trainer/stage1/checkpoint-1: the disk is full; free some space and run"):
+            train(tmp_path / "cut", **changes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resumed = train(tmp_path / "cut", **changes)
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
@@ -449,7 +466,7 @@ def test_sharing_prompts_changes_no_figure(
     train: Callable[..., Any], tmp_path: Path, changes: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     train(tmp_path / "shared", steps=1, **changes)
-    assert "encoded anew" not in caplog.text
+    assert "encoded separately" not in caplog.text
     train(tmp_path / "plain", steps=1, shared_prompt=False, **changes)
     one, two = lines(tmp_path / "shared/rollouts.jsonl"), lines(tmp_path / "plain/rollouts.jsonl")
     assert one == two  # what was sampled is the same
@@ -481,6 +498,6 @@ def test_where_prompts_cannot_be_shared_the_reason_is_told(
     settings = SETTINGS.model_copy(update={"beta": 0.0, "steps": 1})
     trainer = make_trainer(model, load_processor(nano.folder), rows, each(variety), settings, tmp_path, "stage1", 7)
     assert not trainer.share_prompts
-    assert "every completion's prompt is encoded anew: its attention is eager" in caplog.text
+    assert "each completion's prompt is encoded separately: its attention is eager" in caplog.text
     trainer.train()
     assert [row["step"] for row in lines(tmp_path / "metrics.jsonl")] == [1]

@@ -20,8 +20,10 @@
   };
   window.clearTimeout = (id) => { pending.delete(id); nativeClear(id); };
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const focusLeaves = () => // a field that was disabled while it had the focus loses it with the next frame
+    document.activeElement !== null && document.activeElement.matches(":disabled");
   const busy = () =>
-    pending.size > 0 || (window.jQuery && window.jQuery.timers.length > 0) ||
+    pending.size > 0 || focusLeaves() || (window.jQuery && window.jQuery.timers.length > 0) ||
     document.getAnimations().some((a) => a.playState === "running" && a.effect.getTiming().iterations < 10);
 
   async function settle(limit, frames) { // until nothing moves: at least `frames` frames, at most `limit` ms

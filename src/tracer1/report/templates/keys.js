@@ -1,7 +1,7 @@
 // j and k: the next and the previous episode. The page works without this: each episode has an address of its own.
 (() => {
-  const strips = [...document.querySelectorAll(".strip")];
-  const shown = () => strips.find((s) => s.matches(":target")) ?? strips.find((s) => s.matches(".first"));
+  const episodes = [...document.querySelectorAll(".episode")];
+  const shown = () => episodes.find((s) => s.matches(":target")) ?? episodes.find((s) => s.matches(".first"));
   const mark = () => {
     for (const dot of document.querySelectorAll(".picker a")) {
       const current = dot.hash === "#" + shown()?.id;
@@ -12,7 +12,7 @@
   addEventListener("keydown", (event) => {
     const way = { j: 1, k: -1 }[event.key];
     if (!way || event.ctrlKey || event.metaKey || event.altKey) return;
-    const next = strips[strips.indexOf(shown()) + way];
+    const next = episodes[episodes.indexOf(shown()) + way];
     if (next) location.replace("#" + next.id);
   });
   mark();

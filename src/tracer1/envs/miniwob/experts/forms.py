@@ -163,13 +163,13 @@ def _copy(screen: Screen, area: int) -> Moves:
 def click_scroll_list(screen: Screen) -> Moves:
     (wanted,) = screen.match(r"Select (.+) from the scroll list")
     missing = wanted.split(", ")
-    order: list[str] = []  # the options' names from the first on, as far as seen
+    order: list[str] = []  # the options from the first one on, as far as they were in view
     while not (there := [name for name in missing if screen.has("option", name)]):
         _extend(order, screen)
         yield screen.scroll("scroll list, not in view", "down", "list")
     yield screen.click("scroll list, none chosen", "option", there[0])
     missing.remove(there[0])
-    for other in missing:  # the list's own keys: ctrl with an arrow moves on, ctrl with space adds to the choice
+    for other in missing:  # in a list, ctrl with an arrow moves the mark and ctrl with space selects
         _extend(order, screen)
         at = order.index(there[0])
         while other not in order or at != order.index(other):
@@ -182,7 +182,7 @@ def click_scroll_list(screen: Screen) -> Moves:
 
 
 def _extend(order: list[str], screen: Screen) -> None:
-    """Add what has come into view. Views overlap, and the first one starts at the top."""
+    """Add the options that came into view. Views overlap, and the first one starts at the top."""
     order.extend(name for e in screen.all("option") if (name := e.name) not in order)
 
 

@@ -1,4 +1,4 @@
-"""Scripted experts for things that unfold over several screens: mail, search, trees."""
+"""Scripted experts for tasks of several screens: mail, search, trees, tabs."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def phone_book(screen: Screen) -> Moves:
 
 
 def find_in_tabs(screen: Screen) -> Moves:
-    """Open tab after tab, in order, until the link is there; tabs are told from links by their role."""
+    """Open the tabs in order until the link is there."""
     (name,) = screen.quoted()
     names = [tab.name for tab in screen.all("tab")]
     for tab in names[1:]:
@@ -94,7 +94,7 @@ def find_in_tabs(screen: Screen) -> Moves:
 
 
 def find_in_sections(screen: Screen) -> Moves:
-    """Open section after section until the link is there."""
+    """Open the sections in order until the link is there."""
     (name,) = screen.quoted()
     state = "all closed"
     for section in [e.name for e in screen.all("section")]:

@@ -246,7 +246,7 @@ def windows() -> Iterable[Window]:
 
 def rollouts(rng: random.Random) -> Iterable[Json]:
     for stage, steps in STEPS.items():
-        for step in range(steps):
+        for step in range(1, steps + 1):
             for sample in range(10):
                 group = sample // 5
                 accuracy = rng.choice([0.0, 0.2, 0.55, 0.8, 1.0, 1.0])

@@ -1,4 +1,4 @@
-"""How figures and names are written: per cent signs, minus signs, times, labels of the stages."""
+"""Figures and names as text: per cent and minus signs, durations, labels of the stages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def percent(value: float) -> str:
     return f"{signed(f'{100 * value:.1f}')}{NARROW}%"
 
 
-def plain(value: float) -> str:
-    """A figure of unknown kind, in as many digits as it bears."""
+def figure(value: float) -> str:
+    """A figure of unknown kind, in as many digits as its size asks for."""
     if value == 0:
         return "0"
     size = abs(value)
@@ -38,19 +38,19 @@ def signed(text: str) -> str:
     return text.replace("-", MINUS)
 
 
-def words(name: str) -> str:
+def as_words(name: str) -> str:
     """A key as words."""
     return " ".join(re.sub(r"\bstage(?=[0-9])", "stage ", name.replace("_", " ").replace("-", " ")).split())
 
 
 def stage_label(name: str) -> str:
     """A planner, by the stage that made it."""
-    return LABELS.get(name, words(name).capitalize())
+    return LABELS.get(name, as_words(name).capitalize())
 
 
 def training_label(name: str) -> str:
     """A stage of training."""
-    return words(name).capitalize()
+    return as_words(name).capitalize()
 
 
 def style_of(name: str) -> str:
@@ -58,7 +58,7 @@ def style_of(name: str) -> str:
     return STYLES.get(name, "other")
 
 
-def clock(value: float) -> str:
+def duration(value: float) -> str:
     """Minutes as "3 min 20 s"."""
     seconds = round(60 * value)
     if seconds < 60:
@@ -69,7 +69,7 @@ def clock(value: float) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """``text`` up to ``most`` characters, saying how many were left out."""
+    """``text`` up to ``most`` characters, with the number of those left out."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"
 
 

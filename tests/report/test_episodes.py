@@ -10,9 +10,9 @@ from PIL import Image
 from synthetic_run import Json, keep, screen, write_lines
 
 from tracer1.errors import DataError
+from tracer1.report.episodes import MOST_TURNS, PICTURE_WIDTH, EpisodeView, EpisodeViews, action_text, episode_views
 from tracer1.report.html import render
-from tracer1.report.run import read_run
-from tracer1.report.strips import MOST_TURNS, PICTURE_WIDTH, Episodes, Strip, episodes, say_action
+from tracer1.results.reading import read_run
 from tracer1.types import Action, Point
 
 
@@ -29,14 +29,14 @@ def episode(*turns: Json, success: bool = True, task: str = "t", seed: int = 1) 
     return {"task": task, "seed": seed, "goal": "g", "success": success, "ending": "finished", "turns": list(turns)}
 
 
-def played(directory: Path, most: int = 64, **stages: list[Json]) -> Episodes:
+def played(directory: Path, most: int = 64, **stages: list[Json]) -> EpisodeViews:
     for stage, lines in stages.items():
         write_lines(directory / "live" / f"{stage}.jsonl", lines)
-    return episodes(read_run(directory), most)
+    return episode_views(read_run(directory), most)
 
 
-def strips(directory: Path, **stages: list[Json]) -> tuple[Strip, ...]:
-    return played(directory, **stages).strips
+def views(directory: Path, **stages: list[Json]) -> tuple[EpisodeView, ...]:
+    return played(directory, **stages).episodes
 
 
 def test_a_success_that_the_base_missed_and_a_failure(tmp_path: Path) -> None:
@@ -62,13 +62,13 @@ def test_an_episode_that_never_ends_is_not_the_first_choice_and_is_cut(tmp_path:
     loop = episode(*[turn(step("a"))] * 30, task="loop")
     found = played(tmp_path, stage2=[loop, episode(turn(step("a")), task="short")])
     assert [s.task for _, s in found.first] == ["short"]
-    (strip,) = strips(tmp_path, stage2=[loop])
-    assert [f.number for f in strip.frames] == [*range(1, MOST_TURNS - 1), 29, 30]
-    assert (len(strip.frames), strip.left_out, strip.gap_after) == (MOST_TURNS, 30 - MOST_TURNS, MOST_TURNS - 3)
+    (view,) = views(tmp_path, stage2=[loop])
+    assert [f.number for f in view.turns] == [*range(1, MOST_TURNS - 1), 29, 30]
+    assert (len(view.turns), view.left_out, view.gap_after) == (MOST_TURNS, 30 - MOST_TURNS, MOST_TURNS - 3)
 
 
 def test_what_became_of_each_forecast(tmp_path: Path) -> None:
-    (strip,) = strips(
+    (view,) = views(
         tmp_path,
         stage2=[
             episode(
@@ -80,12 +80,12 @@ def test_what_became_of_each_forecast(tmp_path: Path) -> None:
             )
         ],
     )
-    assert [s.came_true for s in strip.frames[0].steps] == ["", "kept", "kind", "changed", "", ""]
-    assert strip.frames[4].error == "nowhere"
+    assert [s.match for s in view.turns[0].steps] == ["", "same", "type", "different", "", ""]
+    assert view.turns[4].error == "nowhere"
 
 
-def test_where_plan_and_world_parted(tmp_path: Path) -> None:
-    found = strips(
+def test_where_the_next_plan_differs(tmp_path: Path) -> None:
+    found = views(
         tmp_path,
         stage2=[
             episode(
@@ -96,28 +96,28 @@ def test_where_plan_and_world_parted(tmp_path: Path) -> None:
             )
         ],
     )
-    assert [f.parted for f in found[0].frames] == [2, None, 1, None]
+    assert [f.diverges_at for f in found[0].turns] == [2, None, 1, None]
     assert render([tmp_path]).count('<li class="split">') == 2
 
 
 def test_what_happened_to_the_screen(tmp_path: Path) -> None:
     one, two = keep(tmp_path, screen(0)), keep(tmp_path, screen(1))
     turns = [turn(step("a"), screenshot=s) for s in (one, one, two)]
-    (strip,) = strips(tmp_path, stage2=[episode(*turns)])
-    assert [f.happened for f in strip.frames] == ["the screen stayed as it was", "the screen changed", ""]
+    (view,) = views(tmp_path, stage2=[episode(*turns)])
+    assert [f.effect for f in view.turns] == ["the screen stayed as it was", "the screen changed", ""]
 
 
 def test_every_task_planner_and_outcome_is_shown_before_a_second_of_any(tmp_path: Path) -> None:
     one = turn(step("a"))
     lines = [episode(one, task=t, seed=s, success=s != 2) for s in (1, 2, 3) for t in ("x", "y")]
     found = played(tmp_path, 9, base=lines, stage2=lines, reactive=lines)
-    assert len(found.strips) == 9
+    assert len(found.episodes) == 9
     assert found.left_out == 9
     assert [label for _, label in found.planners] == ["Base", "After stage 2"]
     for _, cells in found.rows:
         assert all({s.success for s in cell} == {True, False} for cell in cells)
     everything = played(tmp_path, 100)
-    assert (len(everything.strips), everything.left_out) == (18, 0)
+    assert (len(everything.episodes), everything.left_out) == (18, 0)
     assert [label for _, label in everything.planners] == ["Base", "After stage 2", "Reactive"]
 
 
@@ -135,9 +135,9 @@ def test_the_marker_is_where_the_action_fell(tmp_path: Path) -> None:
     shown = keep(tmp_path, screen(0))
     drag = {"action_type": "drag", "start_point": [0.1, 0.2], "end_point": [0.3, 1.4]}
     first = turn(step("a"), screenshot=shown)
-    (strip,) = strips(tmp_path, stage2=[episode(first, turn(step("b"), screenshot=shown, action=drag))])
-    assert strip.frames[0].point == (25.0, 50.0)
-    assert strip.frames[1].arrow == (10.0, 20.0, 30.0, 100.0)
+    (view,) = views(tmp_path, stage2=[episode(first, turn(step("b"), screenshot=shown, action=drag))])
+    assert view.turns[0].point == (25.0, 50.0)
+    assert view.turns[1].arrow == (10.0, 20.0, 30.0, 100.0)
     page = render([tmp_path])
     assert '<i class="marker" style="left:25.0%;top:50.0%"></i>' in page
     assert "M10.0 20.0L30.0 100.0" in page
@@ -145,8 +145,8 @@ def test_the_marker_is_where_the_action_fell(tmp_path: Path) -> None:
 
 def test_a_small_picture_is_carried_as_it_is(tmp_path: Path) -> None:
     png = screen(2)
-    (strip,) = strips(tmp_path, stage2=[episode(turn(step("a"), screenshot=keep(tmp_path, png)))])
-    picture = strip.frames[0].picture
+    (view,) = views(tmp_path, stage2=[episode(turn(step("a"), screenshot=keep(tmp_path, png)))])
+    picture = view.turns[0].picture
     assert picture is not None
     assert base64.b64decode(picture.uri.removeprefix("data:image/png;base64,")) == png
     assert (picture.width, picture.height) == (160, 210)
@@ -154,8 +154,8 @@ def test_a_small_picture_is_carried_as_it_is(tmp_path: Path) -> None:
 
 def test_a_large_picture_is_shrunk(tmp_path: Path) -> None:
     Image.effect_noise((1600, 900), 80).save(tmp_path / "large.png")
-    (strip,) = strips(tmp_path, stage2=[episode(turn(step("a"), screenshot="large.png"))])
-    picture = strip.frames[0].picture
+    (view,) = views(tmp_path, stage2=[episode(turn(step("a"), screenshot="large.png"))])
+    picture = view.turns[0].picture
     assert picture is not None
     data = base64.b64decode(picture.uri.removeprefix("data:image/jpeg;base64,"))
     assert Image.open(io.BytesIO(data)).size == (PICTURE_WIDTH, 360)
@@ -165,7 +165,7 @@ def test_a_large_picture_is_shrunk(tmp_path: Path) -> None:
     ("name", "why"),
     [
         (None, "no screenshot was taken"),
-        ("gone.png", "not there"),
+        ("gone.png", "is missing"),
         ("broken.png", "cannot be read"),
         ("cut.png", "cannot be read"),
         ("../outside.png", "outside the run"),
@@ -179,18 +179,18 @@ def test_a_picture_that_cannot_be_had_is_said(tmp_path: Path, name: str | None, 
     (tmp_path / "outside.png").write_bytes(screen(0))
     (run / "broken.png").write_bytes(b"no picture")
     (run / "cut.png").write_bytes(screen(0)[:200])
-    (strip,) = strips(run, stage2=[episode(turn(step("a"), screenshot=name))])
-    assert strip.frames[0].picture is None
-    assert why in strip.frames[0].missing
+    (view,) = views(run, stage2=[episode(turn(step("a"), screenshot=name))])
+    assert view.turns[0].picture is None
+    assert why in view.turns[0].missing
 
 
 def test_a_broken_action_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"stage2\.jsonl line 1: 'turns'\[0\]: 'action': 'point' is not"):
-        strips(tmp_path, stage2=[episode(turn(step("a"), action={"action_type": "click", "point": [1]}))])
+        views(tmp_path, stage2=[episode(turn(step("a"), action={"action_type": "click", "point": [1]}))])
 
 
 def test_actions_in_words() -> None:
-    assert say_action(Action("click", Point(0.5, 0.25))) == "click at (0.50, 0.25)"
-    assert say_action(Action("type", content="ada")) == "type ‘ada’"
-    assert say_action(Action("hotkey", key="ctrl c")) == "hotkey ctrl c"
-    assert say_action(Action("scroll", Point(0.5, 0.5), direction="down")) == "scroll down at (0.50, 0.50)"
+    assert action_text(Action("click", Point(0.5, 0.25))) == "click at (0.50, 0.25)"
+    assert action_text(Action("type", content="ada")) == "type ‘ada’"
+    assert action_text(Action("hotkey", key="ctrl c")) == "hotkey ctrl c"
+    assert action_text(Action("scroll", Point(0.5, 0.5), direction="down")) == "scroll down at (0.50, 0.50)"

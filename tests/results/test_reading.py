@@ -1,13 +1,18 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from synthetic_run import write_json, write_lines
+from synthetic_run import write_json, write_lines, write_run
 
 from tracer1.errors import DataError
-from tracer1.report.run import LAST_STEPS, Estimate, Record, read_run
+from tracer1.results.reading import LAST_STEPS, read_run
+from tracer1.results.schema import ConstantPlan
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "demo")
 
 
 def test_stages_come_in_the_order_of_the_method(run: Path) -> None:
@@ -18,14 +23,14 @@ def test_stages_come_in_the_order_of_the_method(run: Path) -> None:
 
 
 def test_rollouts_are_those_of_the_last_steps(run: Path) -> None:
-    steps = {r.count("step") for r in read_run(run).rollouts["stage2"]}
-    assert steps == set(range(80 - LAST_STEPS, 80))
+    steps = {r.step for r in read_run(run).rollouts["stage2"]}
+    assert steps == set(range(81 - LAST_STEPS, 81))
 
 
 def test_a_step_written_twice_counts_once(tmp_path: Path) -> None:
     rows = [{"stage": "stage1", "step": s, "reward": r} for s, r in ((1, 0.1), (2, 0.2), (2, 0.3), (3, 0.4))]
     write_lines(tmp_path / "metrics.jsonl", rows)
-    assert [line.number("reward") for line in read_run(tmp_path).metrics["stage1"]] == [0.1, 0.3, 0.4]
+    assert [line.reward for line in read_run(tmp_path).metrics["stage1"]] == [0.1, 0.3, 0.4]
 
 
 def test_half_a_line_is_still_being_written(tmp_path: Path) -> None:
@@ -51,23 +56,13 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, text: str, said: str) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_an_estimate_is_read_in_either_form() -> None:
-    flat = Record({"a": 0.5, "interval": [0.4, 0.6], "count": 10}, "here")
-    nested = Record({"a": {"value": 0.5, "interval": [0.4, 0.6], "count": 10}}, "here")
-    assert flat.estimate("a") == nested.estimate("a") == Estimate(0.5, 0.4, 0.6, 10)
-    lists = Record({"h": [0.5, {"value": 0.4}, None], "i": [[0.4, 0.6]]}, "here")
-    assert lists.estimates("h", "i") == [Estimate(0.5, 0.4, 0.6), Estimate(0.4), None]
-
-
 def test_a_wrong_kind_is_named_by_its_place(tmp_path: Path) -> None:
     write_json(tmp_path / "results.json", {"stages": [{"live_success": "high"}]})
-    stage = read_run(tmp_path).results.records("stages")[0]
     with pytest.raises(DataError, match=r"results\.json: 'stages'\[0\]: 'live_success' is not a number"):
-        stage.estimate("live_success")
+        read_run(tmp_path)
 
 
-def test_numbers_that_json_does_not_know_are_absent(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text(json.dumps({"a": float("nan"), "b": 1}).replace("1", "1e999"), "utf-8")
-    results = read_run(tmp_path).results
-    assert results.number("a") is None
-    assert results.number("b") is None
+def test_the_constant_plan_of_training_is_read(tmp_path: Path) -> None:
+    write_json(tmp_path / "constant_plan.json", {"action_types": ["click"], "plan_reward": 0.5, "windows": 3})
+    (tmp_path / "config.yaml").write_text("seed: 0\n", "utf-8")
+    assert read_run(tmp_path).constant_plan == ConstantPlan(("click",), 0.5, 3)
