@@ -10,20 +10,22 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
+from tracer1 import __version__
 from tracer1.cli import acting, reports, training
 from tracer1.cli.common import say
 from tracer1.cli.data import data
+from tracer1.cli.models import models
 from tracer1.errors import TraceR1Error, UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 for group in (training, acting, reports):
     app.add_typer(group.app)
 app.add_typer(data, name="data")
+app.add_typer(models, name="models")
 
 
 EXTRAS = {
@@ -50,7 +52,7 @@ EXTRAS = {
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"tracer1 {version('tracer1')}")
+        typer.echo(f"tracer1 {__version__}")
         raise typer.Exit
 
 

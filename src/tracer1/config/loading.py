@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tracer1.assets import resolve_config, shipped_configs
 from tracer1.config.settings import Config
 from tracer1.errors import UsageError
 
@@ -33,10 +34,15 @@ def load_config(path: Path | str, overrides: Sequence[str] = (), values: Mapping
     values: by dotted key, as they are; an option of the command line comes this way, whatever its text.
     overrides: their values are YAML.
 
+    ``path`` is a file, or the name of a configuration that ships with the package, such as ``nano``.
+
     Raises UsageError in one line: the file, the key, what is wrong and the nearest known key.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(resolve_config(path)).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        known = ", ".join(shipped_configs())
+        raise UsageError(f"{path}: cannot be read: {error.strerror}; configurations that ship: {known}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     settings = _parse(text, str(path))

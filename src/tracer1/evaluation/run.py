@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
+from tracer1.assets import resolve
 from tracer1.config.settings import Config, EvaluationSettings
 from tracer1.data.store import read_episodes
 from tracer1.data.windows_file import absolute_rows, read_rows, windows_store
@@ -105,7 +106,7 @@ def heldout(planner: Planner, config: Config, run: Path, name: str) -> OfflineRe
 def known_strings(config: Config) -> set[str]:
     """Every string that demonstrations quote on which the base or the two stages were trained."""
     episodes = windows_store(config.data.train).directory
-    seen = Path(config.model.path) / SEEN
+    seen = Path(resolve(config.model.path)) / SEEN
     base = set(json.loads(seen.read_text(encoding="utf-8"))) if seen.exists() else set()
     return {s for e in read_episodes(episodes) for step in e.steps for s in quoted_strings(step.instruction)} | base
 
