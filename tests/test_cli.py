@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import typer
 
 from tracer1.cli import common, training
 from tracer1.cli import main as cli
+from tracer1.config.loading import load_config
+from tracer1.errors import UsageError
 from tracer1.plan.text import render_plan
 from tracer1.types import Plan, Step
 
@@ -174,6 +177,31 @@ def test_a_failed_check_is_exit_code_one(run: Callable[..., Result], config: Pat
     assert [item["name"] for item in as_json.records() if not item["ok"]] == ["model", "train data"]
 
 
+@pytest.mark.parametrize("out", ["2026", "x: y", "[a", "null", "a # b", "3e5", "'q"])
+def test_an_output_folder_may_have_any_name(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    """An option is a value, not YAML: each command gets as far as the fault that its configuration names."""
+    config = tmp_path / "config.yaml"
+    config.write_text("output_dir: x\nexecutor: {name: nobody}\n")
+    monkeypatch.chdir(tmp_path)
+    one_line(run("demo", "--out", out, "--config", config), 2, "no executor 'nobody'")
+    one_line(run("reproduce", "--out", out, "--config", config), 2, "no executor 'nobody'")
+    one_line(run("evaluate", "chess", "--model", "m", "--out", out, "--config", config), 2, "no environment 'chess'")
+    resolved = load_config(ROOT / common.DEMO_CONFIG, values=training.demo_values(True, Path(out)))
+    assert (resolved.output_dir, resolved.data.train) == (out, f"{out}/data/train.parquet")
+    assert resolved.stage1.steps == training.QUICK["stage1.steps"]
+
+
+def test_an_override_has_priority_over_an_option(config: Path) -> None:
+    values = {"output_dir": "a: b", "stage1.steps": 7}
+    assert load_config(config, values=values).output_dir == "a: b"
+    loaded = load_config(config, ["stage1.steps=9"], values)
+    assert (loaded.output_dir, loaded.stage1.steps) == ("a: b", 9)
+    with pytest.raises(UsageError, match=r"output_dir\.x: output_dir is a value, not a section"):
+        load_config(config, values={"output_dir.x": 1})
+
+
 # ---- reward ----------------------------------------------------------------------------------------------------------
 
 STEPS = (Step("form", "click", "click the 'A' field"), Step("form", "type", "type 'b'", "done"))
@@ -292,8 +320,6 @@ def test_tasks_are_separated_by_commas() -> None:
 
 
 def test_the_quick_demo_is_a_valid_configuration() -> None:
-    from tracer1.config.loading import load_config
-
     config = load_config(ROOT / common.DEMO_CONFIG, values=training.QUICK)
     assert config.stage1.steps < load_config(ROOT / common.DEMO_CONFIG).stage1.steps
 
@@ -324,6 +350,24 @@ def test_a_bug_is_not_hidden(run: Callable[..., Result], monkeypatch: pytest.Mon
     monkeypatch.setattr(training, "emit", broken)
     with pytest.raises(ZeroDivisionError):
         run("reward", "-", stdin=GOLD + "\n")
+
+
+def test_a_missing_package_is_one_line(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'pyarrow.parquet'", name=package)
+
+    monkeypatch.setattr(training, "emit", missing)
+    package = "pyarrow.parquet"
+    one_line(run("reward", "-", stdin=GOLD + "\n"), 1, "needs pyarrow; run: pip install 'tracer1[data]'")
+    package = "tracer1.no_such_module"
+    with pytest.raises(ModuleNotFoundError):
+        run("reward", "-", stdin=GOLD + "\n")
+
+
+def test_the_version(run: Callable[..., Result]) -> None:
+    assert run("--version").out == f"tracer1 {version('tracer1')}\n"
+    done = subprocess.run([sys.executable, "-m", "tracer1", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"tracer1 {version('tracer1')}\n")
 
 
 def tracer1(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:

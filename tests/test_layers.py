@@ -57,7 +57,11 @@ ADAPTERS = {
     "torch": {
         "models/drafting.py",
         "models/nano.py",
-        "models/qwen3vl.py",
+        "models/loading.py",
+        "models/local.py",
+        "models/placement.py",
+        "models/policy.py",
+        "models/smollm2.py",
         "training/probes.py",
         "training/shared_prompt.py",
         "training/shared_prefill.py",
@@ -73,7 +77,11 @@ ADAPTERS = {
     "transformers": {
         "models/drafting.py",
         "models/nano.py",
+        "models/encoding.py",
+        "models/loading.py",
+        "models/local.py",
         "models/qwen3vl.py",
+        "models/smollm2.py",
         "models/tokenizer.py",
         "training/shared_prompt.py",
         "training/shared_prefill.py",
@@ -81,7 +89,7 @@ ADAPTERS = {
         "training/trl/trainer.py",
         "checks/model.py",
     },
-    "peft": {"training/trl/session.py"},
+    "peft": {"models/adapters.py"},
     "tokenizers": {"models/tokenizer.py"},
     "trl": {
         "training/trl/arguments.py",

@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 from tracer1.agent.loop import Limits, run_episodes
 from tracer1.config.loading import load_config
-from tracer1.config.planner import PlannerSettings, planner_settings, settings_of
+from tracer1.config.planner import planner_settings, settings_of
 from tracer1.envs.checker import EnvFinding, examine
 from tracer1.envs.registry import parse_env
 from tracer1.errors import UsageError
@@ -69,17 +69,10 @@ def load_planner(
     steps = own.horizon if horizon is None else horizon
     past = own.history if history is None else history
     spec = replace(PROMPTS[version], horizon=steps, history=past)
-    return Planner(_model(str(model), model_name, own), spec)
+    from tracer1.models.choice import open_planner
 
-
-def _model(model: str, model_name: str, own: PlannerSettings) -> Model:
-    if model.startswith(("http://", "https://")):
-        from tracer1.models.endpoint import Endpoint
-
-        return Endpoint(model_name, model)
-    from tracer1.models.qwen3vl import LocalPlanner
-
-    return LocalPlanner(model, max_new_tokens=own.max_completion_tokens, pixels=own.pixels)
+    opened = open_planner(model, name=model_name, max_tokens=own.max_completion_tokens, pixels=own.pixels)
+    return Planner(opened, spec)
 
 
 # ---- acting ----------------------------------------------------------------------------------------------------------

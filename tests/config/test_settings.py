@@ -92,7 +92,10 @@ def test_numbers_without_a_dot_are_numbers_in_free_sections_too(minimal: Path) -
         ("stage1.group_size=1", "stage1.group_size: input should be greater than or equal to 2 (found 1)"),
         ("reward.profile=papr", "reward.profile: input should be 'paper' or 'prototype' (found 'papr')"),
         ("reward.answer=fuzzy", "reward.answer: unknown rule; known are exact (found 'fuzzy')"),
-        ("plan.prompt_version=v9", "plan.prompt_version: unknown prompt; known are full-1, brief-1 (found 'v9')"),
+        (
+            "plan.prompt_version=v9",
+            "plan.prompt_version: unknown prompt; known are full-2, full-2-thinking, full-1, brief-1 (found 'v9')",
+        ),
         ("stage1.prompts_per_batch=6", "stage1: prompts_per_batch (6) is not a multiple of updates_per_batch (4)"),
         (
             "stage1.micro_batch=3",

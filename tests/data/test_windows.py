@@ -41,7 +41,9 @@ def test_bad_wishes_and_bad_records_write_nothing(store: EpisodeStore, episode: 
     store.append(dataclasses.replace(episode, steps=()))
     with pytest.raises(DataError, match="1 episodes and no step"):
         make_windows(store.directory, out)
-    with pytest.raises(UsageError, match="unknown prompt version 'full-9': use full-1 or brief-1"):
+    with pytest.raises(
+        UsageError, match="unknown prompt version 'full-9': use full-2 or full-2-thinking or full-1 or brief-1"
+    ):
         make_windows(store.directory, out, prompt_version="full-9")
     with pytest.raises(UsageError, match="at least 1 step ahead"):
         make_windows(store.directory, out, horizon=0)

@@ -36,7 +36,7 @@ class Measure:
     plan_limit: int
     trajectory: TrajectoryProfile
     grounded: GroundedProfile | None  # None: stage 2 is not run
-    executor: Executor | None  # None: there is none to try
+    executor: Executor | None  # None: it is not tried
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ def _executor_item(name: str, file: str, scorer: GroundedScorer, count: int) -> 
     missed = [reason for row in rows if (reason := _missed(row, scorer)) is not None]
     detail = f"{len(rows) - len(missed)} of {len(rows)} recorded first steps hit their recorded target"
     detail += f"; not {some(missed)}" if missed else ""
-    remedy = "stage 2 teaches nothing where its executor fails: choose another, or word those steps anew"
+    remedy = "stage 2 teaches nothing where its executor fails: choose another, or reword those steps"
     return CheckItem(f"{name} executor", not missed, detail, remedy, optional=len(missed) < len(rows))
 
 

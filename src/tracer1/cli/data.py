@@ -76,7 +76,9 @@ def windows(
     out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
     horizon: Annotated[int, typer.Option(help="T: steps of the reference.")] = 5,
     history: Annotated[int, typer.Option(help="K: past steps in the prompt.")] = 5,
-    prompt: Annotated[str, typer.Option(help="The prompt's version: full-1 or brief-1.")] = "full-1",
+    prompt: Annotated[
+        str, typer.Option(help="The prompt's version: full-2-thinking, full-2, full-1 or brief-1.")
+    ] = "full-2-thinking",
 ) -> None:
     """Training instances: every step with its continuation, and a dataset card beside them.
 

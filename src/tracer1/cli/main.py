@@ -18,12 +18,14 @@ from tracer1 import __version__
 from tracer1.cli import acting, reports, training
 from tracer1.cli.common import say
 from tracer1.cli.data import data
+from tracer1.cli.models import models
 from tracer1.errors import TraceR1Error, UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 for group in (training, acting, reports):
     app.add_typer(group.app)
 app.add_typer(data, name="data")
+app.add_typer(models, name="models")
 
 
 EXTRAS = {

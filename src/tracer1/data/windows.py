@@ -35,7 +35,7 @@ def make_windows(
     out: Path | str,
     horizon: int = 5,
     history: int = 5,
-    prompt_version: str = "full-1",
+    prompt_version: str = "full-2-thinking",
     progress: Callable[[int, int], None] | None = None,
 ) -> WindowsReport:
     """Write one window per recorded step to the Parquet file ``out``, which names the store its images lie in, and the

@@ -14,7 +14,8 @@ from tracer1.data.recordings import missing_data
 from tracer1.errors import UsageError
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
 from tracer1.evaluation.run import constant_plan
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_processor
+from tracer1.models.policy import load_policy
 from tracer1.progress import progress
 from tracer1.recipes.prepare_data import data_plan, ensure_data, ensure_episodes
 from tracer1.results.files import write_json
@@ -25,7 +26,7 @@ from tracer1.results.schema import MetricsRow
 from tracer1.training.base import train_base
 from tracer1.training.processes import first_does, process_count
 from tracer1.training.scoring import make_scorer
-from tracer1.training.stages import train_stage, training_rows
+from tracer1.training.stages import engine_settings, train_stage, training_rows
 from tracer1.training.trl.session import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -83,13 +84,22 @@ def _built(config: Config, names: Sequence[str]) -> list[str]:
     """Build the trainer of each stage and describe it."""
     lines = []
     rows = training_rows(config.data.train)
-    processor, model = load_processor(config.model.path, config.model.pixels), load_model(config.model.path)
+    processor = load_processor(config.model.path, config.model.pixels)
+    model = load_policy(config.model.path, config.model, config.peft, config.seed)
     for name in names:
         settings: StageSettings = getattr(config, name)
         scorer = make_scorer(config, name)
         with TemporaryDirectory() as scratch:
             make_trainer(
-                model, processor, rows, scorer, settings, Path(scratch), name, config.seed, extra=config.trainer
+                model,
+                processor,
+                rows,
+                scorer,
+                settings,
+                Path(scratch),
+                name,
+                config.seed,
+                extra=engine_settings(config),
             )
         lines.append(
             f"{name}: {settings.arithmetic()}; {len(rows)} windows; into {config.output_dir}/checkpoints/{name}"
