@@ -9,6 +9,7 @@ description in the reference (``config/reference.py``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -24,6 +25,7 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Files = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Settings(BaseModel):
@@ -105,15 +107,34 @@ class DataSettings(Settings):
     """Where the training instances are: Parquet files of `tracer1 data windows`."""
 
     episodes: str | None = None  # folder of the recorded episodes; the warm-up reads them
-    train: str = "data/train.parquet"  # the windows to train on
+    train: Files = "data/train.parquet"  # the windows to train on: a file, or a list of files
     heldout: str | None = None  # windows for the plan reward between the stages
     record: RecordSettings | None = None
+
+    @property
+    def train_files(self) -> tuple[str, ...]:
+        """The files of training windows."""
+        return (self.train,) if isinstance(self.train, str) else self.train
+
+    @model_validator(mode="after")
+    def _recorded_into_one(self) -> Self:
+        if self.record is not None and len(self.train_files) > 1:
+            raise ValueError("train is a list; where data.record makes the windows, name one file")
+        return self
 
     @model_validator(mode="after")
     def _recorded_somewhere(self) -> Self:
         if self.record is not None and self.episodes is None:
             raise ValueError("record needs data.episodes, the folder for the recorded episodes")
         return self
+
+    @property
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Each windows file by its name in findings: train (train 1, train 2, ... of several), then heldout."""
+        for number, file in enumerate(self.train_files, start=1):
+            yield f"train {number}" if len(self.train_files) > 1 else "train", file
+        if self.heldout is not None:
+            yield "heldout", self.heldout
 
 
 class PlanSettings(Settings):
@@ -200,7 +221,7 @@ class WarmupSettings(Settings):
 class StageSettings(Settings):
     """One stage of GRPO: every row of Table 4."""
 
-    steps: Count = 143  # training steps; 0 leaves the stage out
+    steps: Count = 143  # training steps; 0 copies the planner that the stage starts from
     lr: AboveZero = 1e-6  # learning rate
     optimizer: Literal["adamw"] = "adamw"  # the optimiser
     betas: tuple[Share, Share] = (0.9, 0.999)  # AdamW's betas

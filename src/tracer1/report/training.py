@@ -62,7 +62,7 @@ _HEALTH = (
     _Health("Completion length", "Mean, in tokens.", lambda row: row.completion_tokens),
     _Health("Truncated completions", "Longer than the limit.", lambda row: row.truncated_share, share=True),
     _Health("Learning rate", "", lambda row: row.learning_rate),
-    _Health("Loss", "Of the supervised warm-up.", lambda row: row.loss),
+    _Health("Loss", "What the optimiser minimises.", lambda row: row.loss),
 )
 
 

@@ -53,7 +53,9 @@ class _EstimateFields:
     count: int | None = None
 
 
-def estimate(value: float | None, interval: tuple[float | None, ...] | None, count: int | None = None) -> Any:
+def estimate(
+    value: float | None, interval: tuple[float | None, ...] | None, count: int | None = None
+) -> Estimate | None:
     """The Estimate of a value whose interval and count stand beside it; None where there is no value."""
     if value is None:
         return None
@@ -244,18 +246,15 @@ class AgentResult:
 
     @property
     def success(self) -> Estimate | None:
-        found: Estimate | None = estimate(self.live_success, self.interval, self.episodes)
-        return found
+        return estimate(self.live_success, self.interval, self.episodes)
 
     @property
     def first_step(self) -> Estimate | None:
-        found: Estimate | None = estimate(self.first_step_accuracy, self.first_step_interval, self.first_step_count)
-        return found
+        return estimate(self.first_step_accuracy, self.first_step_interval, self.first_step_count)
 
     @property
     def reward(self) -> Estimate | None:
-        found: Estimate | None = estimate(self.plan_reward, self.plan_reward_interval, self.windows)
-        return found
+        return estimate(self.plan_reward, self.plan_reward_interval, self.windows)
 
     @property
     def hits(self) -> list[Estimate | None]:
@@ -276,8 +275,7 @@ class ExecutorResult:
 
     @property
     def hits(self) -> Estimate | None:
-        found: Estimate | None = estimate(self.hit_rate, self.interval, self.count)
-        return found
+        return estimate(self.hit_rate, self.interval, self.count)
 
 
 @dataclass(frozen=True, slots=True)
