@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tracer1.assets import resolve
 from tracer1.checks.findings import CheckItem
 from tracer1.checks.tokens import Estimate, TextCounter, Tokenizer
 from tracer1.config.settings import ModelSettings
@@ -66,8 +67,8 @@ def _counted(path: str, tokenizer: Any, vision: Vision, folder: Path) -> tuple[P
 
 def model_folder(path: str) -> Path | None:
     """A model's folder: ``path`` itself, or the one in the Hugging Face cache that has this name."""
-    if Path(path).exists():
-        return Path(path)
+    if Path(resolve(path)).exists():
+        return Path(resolve(path))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

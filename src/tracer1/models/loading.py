@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from tracer1.assets import resolve
 from tracer1.errors import SetupError
 from tracer1.models.qwen3vl import QWEN_VL, without_torchvision
 
@@ -33,6 +34,7 @@ def load_model(
     path: Source, dtype: torch.dtype = torch.float32, *, attention: str = "sdpa", device: str = "cpu"
 ) -> Any:
     """A model in evaluation mode; an adapter comes merged into its base. SetupError when none can be loaded."""
+    path = resolve(path)
     if base := adapter_base(path):
         from tracer1.models.adapters import merge_adapter
 
@@ -49,7 +51,8 @@ def load_processor(path: Source, pixels: tuple[int, int] | None = None) -> Any:
 
     ``pixels``: the least and the most that an image is scaled to; None keeps the folder's own.
     """
-    path = adapter_base(path) or path
+    path = resolve(path)
+    path = resolve(adapter_base(path) or path)
     with _one_line(path):
         config = AutoConfig.from_pretrained(path)
         if not is_vision_language(config):
@@ -73,8 +76,9 @@ def is_vision_language(config: Any) -> bool:
 
 def read_config(path: Source) -> Any:
     """A model's configuration; that of its base for an adapter. SetupError when there is none."""
+    path = resolve(path)
     with _one_line(path):
-        return AutoConfig.from_pretrained(adapter_base(path) or path)
+        return AutoConfig.from_pretrained(resolve(adapter_base(path) or path))
 
 
 def save_processor(processor: Any, out: Path) -> None:

@@ -19,6 +19,7 @@ from tracer1.models.policy import load_policy
 from tracer1.progress import progress
 from tracer1.recipes.prepare_data import data_plan, ensure_data, ensure_episodes
 from tracer1.results.files import write_json
+from tracer1.results.model_card import write_model_card
 from tracer1.results.reading import CONSTANT_PLAN
 from tracer1.results.run import locked, prepare
 from tracer1.results.schema import MetricsRow
@@ -82,7 +83,7 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
 def _built(config: Config, names: Sequence[str]) -> list[str]:
     """Build the trainer of each stage and describe it."""
     lines = []
-    rows = training_rows(config.data.train)
+    rows = training_rows(config.data.train_files)
     processor = load_processor(config.model.path, config.model.pixels)
     model = load_policy(config.model.path, config.model, config.peft, config.seed)
     for name in names:
@@ -112,7 +113,7 @@ def _begin_stage_1(config: Config, run: Path) -> None:
     The report draws that beside stage 1's reward, which is a plan reward too.
     """
     forget_stage_1(run)
-    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train))
+    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train_files))
 
 
 def stage_with_progress(config: Config, run: Path, name: str) -> Path:
@@ -127,7 +128,9 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
 
         if name == "stage1" and not first_does((run / "checkpoints" / name).exists):
             first_does(lambda: _begin_stage_1(config, run))
-        return train_stage(config, run, name, on_step)
+        made = train_stage(config, run, name, on_step)
+    first_does(lambda: write_model_card(made, config, name))
+    return made
 
 
 def base_with_progress(config: Config, run: Path) -> Path:
@@ -135,4 +138,6 @@ def base_with_progress(config: Config, run: Path) -> Path:
     ensure_episodes(config, logger.info)
     total = config.warmup.drill_steps + config.warmup.steps
     with progress("warm-up") as tick:
-        return train_base(config, run, lambda row: tick(int(row["step"]), total, f"loss {row['loss']:.3f}"))
+        made = train_base(config, run, lambda row: tick(int(row["step"]), total, f"loss {row['loss']:.3f}"))
+    write_model_card(made, config, "base")
+    return made

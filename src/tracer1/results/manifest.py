@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tracer1.assets import resolve
 from tracer1.errors import DataError, UsageError
 from tracer1.results.files import read_json, write_json
 from tracer1.results.json_records import to_json
@@ -109,7 +110,7 @@ def first_difference(before: Manifest, now: Manifest) -> Difference | None:
     """The first differing field. A model's path does not matter where the weights of both are known."""
     by_weights = bool(before.weights and now.weights)
     for name in (f.name for f in fields(Manifest)):
-        a, b = to_json(getattr(before, name)), to_json(getattr(now, name))
+        a, b = (_without_none(to_json(getattr(side, name))) for side in (before, now))
         if a == b or (name == "model" and by_weights):
             continue
         if name == "weights":
@@ -143,7 +144,7 @@ def weights_hash(folder: str | Path) -> str:
     and place) and 64 evenly spaced samples of 4 KB are hashed, which tells checkpoints of one architecture apart in
     well under a second.
     """
-    files = sorted(Path(folder).glob("*.safetensors"))
+    files = sorted(Path(resolve(folder)).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:
         _hash_weights(file, digest)
@@ -172,3 +173,8 @@ def file_hash(file: str | Path) -> str:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except FileNotFoundError:
         return ""
+
+
+def _without_none(value: object) -> object:
+    """A mapping without its None entries: a setting that is not set equals one that was not known."""
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value

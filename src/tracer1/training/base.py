@@ -34,7 +34,7 @@ def train_base(config: Config, run: Path, on_step: OnStep) -> Path:
         raise UsageError("the warm-up builds a nano model: give the config a 'nano' section and data.episodes")
     out = Path(config.model.path)
     if out.exists():
-        raise UsageError(f"{out} is there already; name another model.path, or remove it to train the base again")
+        raise UsageError(f"{out} exists; name another model.path, or remove it to train the base again")
     torch.manual_seed(config.seed)
     source = WarmupSource(
         read_episodes(config.data.episodes), PROMPTS[config.plan.prompt_version], config.data.episodes

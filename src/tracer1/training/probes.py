@@ -24,12 +24,12 @@ Pictures = list[list[Image.Image]]  # of each row
 
 def canary_rows(rows: Sequence[Row]) -> list[Row]:
     """Up to CANARY_ROWS rows, evenly spaced, of which no two show the same screenshots."""
-    found: dict[tuple[str, ...], Row] = {}
+    chosen: dict[tuple[str, ...], Row] = {}
     for index in range(0, len(rows), max(1, len(rows) // (8 * CANARY_ROWS))):
         row = rows[index]
-        if row["images"] and len(found) < CANARY_ROWS:
-            found.setdefault(tuple(row["images"]), row)
-    return list(found.values())
+        if row["images"] and len(chosen) < CANARY_ROWS:
+            chosen.setdefault(tuple(row["images"]), row)
+    return list(chosen.values())
 
 
 def pictures_of(rows: Sequence[Row]) -> Pictures:
@@ -77,15 +77,15 @@ def batch_of(
     length = max(map(len, completions))
     pad = tokenizer_of(processor).pad_token_id
     tails = torch.tensor([[*ids, *[pad] * (length - len(ids))] for ids in completions])
-    kept = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids in completions])
+    mask = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids in completions])
     batch = {
         **inputs,
         "input_ids": torch.cat([inputs["input_ids"], tails], dim=1),
-        "attention_mask": torch.cat([inputs["attention_mask"], kept], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"], mask], dim=1),
         "logits_to_keep": length,
     }
     if any(pictures):
-        batch["num_images"] = [len(found) for found in pictures]
+        batch["num_images"] = [len(own) for own in pictures]
     for name in ("mm_token_type_ids", "token_type_ids"):
         if name in inputs:
             batch[name] = torch.cat([inputs[name], torch.zeros_like(tails)], dim=1)
