@@ -35,7 +35,8 @@ def run_folder(tmp_path: Path) -> Path:
     """The folder of a run of two steps."""
     run = tmp_path / "runs" / "demo"
     run.mkdir(parents=True)
-    (run / "config.yaml").write_text(
+    plan = PlanSettings(horizon=3, prompt_version="full-1")
+    (run / "config.yaml").write_text(dump_config(Config(output_dir="runs/demo", plan=plan)))
         dump_config(Config(output_dir="runs/demo", plan=PlanSettings(horizon=3, prompt_version="full-1")))
     )
     rows = [{"stage": "stage1", "step": step, "reward": 0.5 * step} for step in (1, 2)]
