@@ -109,7 +109,7 @@ def first_difference(before: Manifest, now: Manifest) -> Difference | None:
     """The first differing field. A model's path does not matter where the weights of both are known."""
     by_weights = bool(before.weights and now.weights)
     for name in (f.name for f in fields(Manifest)):
-        a, b = to_json(getattr(before, name)), to_json(getattr(now, name))
+        a, b = (_without_null(to_json(getattr(side, name))) for side in (before, now))
         if a == b or (name == "model" and by_weights):
             continue
         if name == "weights":
@@ -120,6 +120,13 @@ def first_difference(before: Manifest, now: Manifest) -> Difference | None:
             return Difference(f"{name}.{key}", a.get(key), b.get(key))
         return Difference(name, a, b)
     return None
+
+
+def _without_null(value: Any) -> Any:
+    """A JSON value without keys that are null: a reader takes them for absent."""
+    if isinstance(value, Mapping):
+        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    return value
 
 
 def _has_content(file: Path) -> bool:

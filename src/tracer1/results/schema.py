@@ -53,7 +53,9 @@ class _EstimateFields:
     count: int | None = None
 
 
-def estimate(value: float | None, interval: tuple[float | None, ...] | None, count: int | None = None) -> Estimate | None:
+def estimate(
+    value: float | None, interval: tuple[float | None, ...] | None, count: int | None = None
+) -> Estimate | None:
     """The Estimate of a value whose interval and count stand beside it; None where there is no value."""
     if value is None:
         return None
