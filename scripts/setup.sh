@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv and installs into it what is missing, and the Debian packages of the browser. Does nothing when nothing
-# has changed since the last time.
+# Makes .venv and installs what is missing: Python packages and, on Debian, the browser. Does nothing when nothing has
+# changed since the last time.
 #
 #   scripts/setup.sh [all|dev]     all: what the demo needs (default); dev: that and the tools for working on the code
 #

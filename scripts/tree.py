@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,19 +47,24 @@ def tree(folder: Path = PACKAGE, depth: int = 1) -> list[str]:
         folder.iterdir(), key=lambda p: (order.index(p.stem) if p.stem in order else -1, p.is_dir(), p.name)
     ):
         if path.is_dir() and path.name != "__pycache__":
-            lines += [f"{'  ' * depth}{path.name}/", *tree(path, depth + 1)]
+            inside = tree(path, depth + 1)
+            lines += [f"{'  ' * depth}{path.name}/", *inside] if inside else []
         elif path.is_file() and path.stat().st_size:
             lines.append(f"{'  ' * depth}{path.name:<24} {purpose(path)}"[:160])
     return lines
 
 
 def document() -> str:
-    """CONTRIBUTING.md with the tree as it is now."""
+    """CONTRIBUTING.md with the layers and the tree as they are now."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    block = "\n".join(["```", "src/tracer1/", *tree(), "```"])
-    return re.sub(
-        r"(<!-- tree:begin -->\n).*(\n<!-- tree:end -->)", lambda m: m[1] + block + m[2], text, flags=re.DOTALL
-    )
+    text = replaced(text, "layers", textwrap.fill(", ".join(layers()), 110))
+    return replaced(text, "tree", "\n".join(["```", "src/tracer1/", *tree(), "```"]))
+
+
+def replaced(text: str, mark: str, block: str) -> str:
+    """``text`` with ``block`` between the two marks of that name."""
+    marks = rf"(<!-- {mark}:begin -->\n).*?(\n?<!-- {mark}:end -->)"
+    return re.sub(marks, lambda m: f"{m[1]}{block}\n{m[2].lstrip()}", text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tracer1.config.settings import ModelSettings
 from tracer1.data.store import EpisodeStore, write_episodes
 from tracer1.plan.prompt import PROMPTS
-from tracer1.types import Env, Episode, EpisodeStep
+from tracer1.types import Action, Element, Env, Episode, EpisodeStep, Observation, Task, Transition
 
 if TYPE_CHECKING:
     from tracer1.config.settings import NanoModelSettings
     from tracer1.training.warmup_data import WarmupSource
 
 PROMPT = PROMPTS["brief-1"]
+FP32 = ModelSettings(device="cpu", dtype="fp32")
 SEEDS = 12  # of each of the four toy tasks
 STAGE = {
     "steps": 2,
@@ -86,6 +88,60 @@ async def play(images: Path, task: str, seed: int, store: EpisodeStore) -> Episo
         seen, terminated = transition.observation, transition.terminated
     assert transition.reward == 1.0
     return Episode(f"toy/{task}/{seed}", "toy", "web", goal, "train", tuple(steps), labels={"task": task})
+
+
+def as_text(episode: Episode, store: EpisodeStore) -> Episode:
+    """An episode of the toy form without its screenshots: each step lists the elements as text."""
+
+    def step(recorded: EpisodeStep) -> EpisodeStep:
+        elements = store.load_elements(recorded.elements or "")
+        return replace(recorded, screenshot=None, size=(0, 0), text=listing(elements))
+
+    return replace(episode, steps=tuple(map(step, episode.steps)))
+
+
+def listing(elements: Sequence[Element]) -> str:
+    """The elements as an accessibility tree would list them."""
+    return "; ".join(f"{e.role} '{e.name}'{' (focused)' if e.focused else ''}" for e in elements)
+
+
+def text_windows(nano: Nano, version: str = PROMPT.version) -> Iterator[dict[str, Any]]:
+    """Rows of windows whose observations are text."""
+    from tracer1.plan.windows import episode_rows
+
+    for episode in nano.episodes:
+        yield from episode_rows(as_text(episode, nano.store), PROMPTS[version], 2, 3)
+
+
+def write_text_windows(nano: Nano, out: Path, version: str = PROMPT.version) -> Path:
+    """A windows file of the toy episodes as text."""
+    from tracer1.data.windows_file import write_rows
+
+    write_rows(out, text_windows(nano, version), nano.store.directory, {"horizon": 3, "history": 2, "prompt": version})
+    return out
+
+
+class TextForm:
+    """``tracer1.types.Env``: the toy form seen as text."""
+
+    def __init__(self, images: Path) -> None:
+        from tracer1.envs.toy import ToyForm
+
+        self.form = ToyForm(images)
+
+    async def reset(self, task: str, seed: int) -> tuple[Task, Observation]:
+        asked, seen = await self.form.reset(task, seed)
+        return asked, self._as_text(seen)
+
+    async def step(self, action: Action) -> Transition:
+        transition = await self.form.step(action)
+        return replace(transition, observation=self._as_text(transition.observation))
+
+    async def close(self) -> None:
+        await self.form.close()
+
+    def _as_text(self, seen: Observation) -> Observation:
+        return replace(seen, screenshot=None, size=(0, 0), text=listing(seen.elements or ()))
 
 
 @asynccontextmanager

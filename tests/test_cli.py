@@ -8,7 +8,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ import typer
 
 from tracer1.cli import common, training
 from tracer1.cli import main as cli
+from tracer1.config.loading import load_config
+from tracer1.data.store import EpisodeStore, read_episodes, write_episodes
+from tracer1.errors import SetupError, UsageError
 from tracer1.plan.text import render_plan
-from tracer1.types import Plan, Step
+from tracer1.types import Action, Plan, Step
 
 ROOT = Path(__file__).parents[1]
 
@@ -146,7 +150,7 @@ def test_a_config_that_is_not_there(run: Callable[..., Result], tmp_path: Path) 
     for command in ("train", "check"):
         one_line(run(command, tmp_path / "none.yaml"), 2, "none.yaml", "No such file")
     (tmp_path / "broken.yaml").write_text("a: [")
-    one_line(run("train", tmp_path / "broken.yaml"), 2, "broken.yaml line ", "not YAML")
+    one_line(run("train", tmp_path / "broken.yaml"), 2, "broken.yaml: not YAML: line ")
 
 
 def test_windows_that_are_not_there(run: Callable[..., Result], config: Path) -> None:
@@ -172,6 +176,31 @@ def test_a_failed_check_is_exit_code_one(run: Callable[..., Result], config: Pat
     assert as_json.code == 1
     assert {"name", "ok", "detail", "remedy", "optional", "tokens"} == as_json.records()[0].keys()
     assert [item["name"] for item in as_json.records() if not item["ok"]] == ["model", "train data"]
+
+
+@pytest.mark.parametrize("out", ["2026", "x: y", "[a", "null", "a # b", "3e5", "'q"])
+def test_an_output_folder_may_have_any_name(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    """An option is a value, not YAML: each command gets as far as the fault that its configuration names."""
+    config = tmp_path / "config.yaml"
+    config.write_text("output_dir: x\nexecutor: {name: nobody}\n")
+    monkeypatch.chdir(tmp_path)
+    one_line(run("demo", "--out", out, "--config", config), 2, "no executor 'nobody'")
+    one_line(run("reproduce", "--out", out, "--config", config), 2, "no executor 'nobody'")
+    one_line(run("evaluate", "chess", "--model", "m", "--out", out, "--config", config), 2, "no environment 'chess'")
+    resolved = load_config(ROOT / common.DEMO_CONFIG, values=training.demo_values(True, Path(out)))
+    assert (resolved.output_dir, resolved.data.train) == (out, f"{out}/data/train.parquet")
+    assert resolved.stage1.steps == training.QUICK["stage1.steps"]
+
+
+def test_an_override_has_priority_over_an_option(config: Path) -> None:
+    values = {"output_dir": "a: b", "stage1.steps": 7}
+    assert load_config(config, values=values).output_dir == "a: b"
+    loaded = load_config(config, ["stage1.steps=9"], values)
+    assert (loaded.output_dir, loaded.stage1.steps) == ("a: b", 9)
+    with pytest.raises(UsageError, match=r"output_dir\.x: output_dir is a value, not a section"):
+        load_config(config, values={"output_dir.x": 1})
 
 
 # ---- reward ----------------------------------------------------------------------------------------------------------
@@ -258,7 +287,7 @@ def test_an_unknown_benchmark(run: Callable[..., Result], config: Path, tmp_path
 def test_windows_and_what_is_in_them(run: Callable[..., Result], toy_store: Any, tmp_path: Path) -> None:
     out = tmp_path / "train.parquet"
     result = run("data", "windows", toy_store.directory, "--out", out, "--horizon", "3", "--prompt", "brief-1")
-    assert (result.code, result.out) == (0, f"192 windows of 48 episodes in {out}\n")
+    assert (result.code, result.out) == (0, f"192 windows in {out}, of 48 episodes in all\n")
     assert result.err.splitlines()[-1].startswith("windows: 48/48, ")
     inspected = run("data", "inspect", out)
     assert inspected.code == 0
@@ -281,6 +310,48 @@ def test_windows_and_what_is_in_them(run: Callable[..., Result], toy_store: Any,
     assert run("data", "inspect", tmp_path / "none").code in (1, 2)
 
 
+def test_windows_of_several_stores(run: Callable[..., Result], toy_store: Any, tmp_path: Path) -> None:
+    episode = next(read_episodes(toy_store.directory))
+    bad = replace(episode.steps[0], action=Action("swipe"))
+    write_episodes(tmp_path / "own", [replace(episode, episode_id=f"own/{i}") for i in range(40)])
+    EpisodeStore(tmp_path / "own").append(replace(episode, episode_id="bad", steps=(bad,)))
+    words = ("data", "windows", toy_store.directory, tmp_path / "own", "--out", tmp_path / "w.parquet")
+    refused = run(*words)
+    assert refused.code == 1
+    assert "episodes.jsonl line 41: steps[0].action: action 'swipe' is unknown" in refused.err.splitlines()[-1]
+    result = run(*words, "--heldout", "0.1", "--skip-invalid")
+    assert result.code == 0, result
+    assert f"held-out windows in {tmp_path / 'w.heldout.parquet'}" in result.out
+    assert result.err.splitlines()[-1] == "left out: 1 invalid episodes"
+
+
+def test_rows_are_converted_by_a_map(run: Callable[..., Result], png: Callable[..., bytes], tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(png())
+    turns = [{"from": "human", "value": "<image>Wait"}, {"from": "gpt", "value": "Action: wait()"}]
+    (tmp_path / "rows.json").write_text(json.dumps([{"id": "a", "images": ["0.png"], "conversations": turns}]))
+    words = ("data", "convert", "rows", "--raw", tmp_path / "rows.json", "--out", tmp_path / "out")
+    one_line(run(*words), 2, "rows needs --map FILE.yaml")
+    one_line(run(*words, "--map", "none"), 2, "no map 'none'; give a YAML file, or one of gui_r1, sharegpt")
+    result = run(*words, "--map", "sharegpt")
+    assert result.out.startswith(f"1 episodes, 1 steps from 1 records in {tmp_path / 'out'}")
+
+
+def test_a_group_of_errors_is_one_line(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks side by side raise groups; a full disk in one of them was a traceback."""
+
+    def fail() -> None:
+        inner = ExceptionGroup("tasks", [KeyError("x"), SetupError("images: the disk is full; free some space")])
+        raise BaseExceptionGroup("unhandled errors in a TaskGroup", [inner])
+
+    monkeypatch.setattr(cli, "app", fail)
+    one_line(run("data"), 1, "images: the disk is full")
+
+
+def test_a_path_that_is_no_text_is_printed(run: Callable[..., Result]) -> None:
+    done = run("data", "inspect", "\udcff.jsonl")
+    one_line(done, 1, "no such file or directory")
+
+
 def test_demonstrations_of_an_unknown_task(run: Callable[..., Result], tmp_path: Path) -> None:
     result = run("data", "record", "miniwob", "--tasks", "dance", "--episodes", "1", "--out", tmp_path / "store")
     one_line(result, 2, "dance")
@@ -292,8 +363,6 @@ def test_tasks_are_separated_by_commas() -> None:
 
 
 def test_the_quick_demo_is_a_valid_configuration() -> None:
-    from tracer1.config.loading import load_config
-
     config = load_config(ROOT / common.DEMO_CONFIG, values=training.QUICK)
     assert config.stage1.steps < load_config(ROOT / common.DEMO_CONFIG).stage1.steps
 
@@ -324,6 +393,24 @@ def test_a_bug_is_not_hidden(run: Callable[..., Result], monkeypatch: pytest.Mon
     monkeypatch.setattr(training, "emit", broken)
     with pytest.raises(ZeroDivisionError):
         run("reward", "-", stdin=GOLD + "\n")
+
+
+def test_a_missing_package_is_one_line(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'pyarrow.parquet'", name=package)
+
+    monkeypatch.setattr(training, "emit", missing)
+    package = "pyarrow.parquet"
+    one_line(run("reward", "-", stdin=GOLD + "\n"), 1, "needs pyarrow; run: pip install 'tracer1[data]'")
+    package = "tracer1.no_such_module"
+    with pytest.raises(ModuleNotFoundError):
+        run("reward", "-", stdin=GOLD + "\n")
+
+
+def test_the_version(run: Callable[..., Result]) -> None:
+    assert run("--version").out == f"tracer1 {version('tracer1')}\n"
+    done = subprocess.run([sys.executable, "-m", "tracer1", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"tracer1 {version('tracer1')}\n")
 
 
 def tracer1(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:

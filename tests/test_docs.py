@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from tracer1.actions import ACTIONS, EXTRA_ACTIONS
 from tracer1.cli.main import app
@@ -23,9 +26,11 @@ ROOT = Path(__file__).parents[1]
 README, METHOD, DEVIATIONS, DATA, LOG = (
     ROOT / name for name in ("README.md", "docs/METHOD.md", "docs/DEVIATIONS.md", "docs/DATA.md", "docs/LOG.md")
 )
-DOCUMENTS = (README, METHOD, DEVIATIONS, DATA, LOG, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
-MADE_BY_RUNS = ("runs/", "data/episodes", "data/train")  # outputs of the commands that the documents show
-TOP = {p.name for p in ROOT.iterdir()} | {"models"}
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = (README, *PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
+MADE_BY_RUNS = ("runs/", "data/", "build/", "dist/")  # outputs of the commands that the documents show
+GENERATED = ("reference/cli.md", "reference/config.md")  # by docs/hooks.py
+TOP = {p.name for p in ROOT.iterdir()}
 
 WrongUsage = typer.BadParameter.__mro__[1]  # the base of every parsing error, from whichever click typer brings
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -46,15 +51,21 @@ def commands(document: Path) -> list[str]:
     return [c.strip() for c in [*lines, *quoted(document)] if c.strip().startswith("tracer1 ")]
 
 
+def program(path: str) -> Any:
+    """A Python file outside the package, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 # ---- the tree --------------------------------------------------------------------------------------------------------
 
 
 def test_the_tree_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("tree", ROOT / "scripts" / "tree.py")
-    assert spec is not None
-    assert spec.loader is not None
-    tree = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tree)
+    tree = program("scripts/tree.py")
     assert not [line for line in tree.tree() if not line.rstrip().endswith("/") and len(line.split()) < 2]
     assert text(ROOT / "CONTRIBUTING.md") == tree.document(), "run: python scripts/tree.py --write"
 
@@ -85,8 +96,8 @@ def test_every_command_parses(document: Path) -> None:
 
 
 def test_the_command_check_can_fail() -> None:
-    assert len(commands(README)) > 10
-    wrong_kind = "tracer1 data record miniwob --tasks a --episodes many --out b"
+    assert len(commands(ROOT / "docs/quickstart.md")) > 10
+    wrong_kind = "tracer1 train nano --stage 7"
     for wrong in ("tracer1 fly", "tracer1 act --model", "tracer1 demo --fast", wrong_kind):
         with pytest.raises(WrongUsage):
             parse(wrong)
@@ -102,7 +113,7 @@ def test_every_make_target_exists(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
 def test_every_path_exists(document: Path) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text(document)) if "://" not in link]
-    missing = [link for link in links if not (document.parent / link).exists()]
+    missing = [link for link in links if not (document.parent / link).exists() and link not in GENERATED]
     words = {word.rstrip(":,") for code in quoted(document) for word in code.split()}
     paths = {word for word in words if "/" in word and word.split("/")[0] in TOP and not word.startswith(MADE_BY_RUNS)}
     assert not missing + sorted(path for path in paths if not (ROOT / path).exists())
@@ -111,6 +122,51 @@ def test_every_path_exists(document: Path) -> None:
 def test_the_path_check_can_see() -> None:
     assert "src/tracer1/rewards/terms.py" in quoted(METHOD)
     assert "configs/tracer1-8b.yaml" in quoted(README)
+
+
+# ---- the site --------------------------------------------------------------------------------------------------------
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    site = yaml.safe_load(text(ROOT / "mkdocs.yml"))
+    named = [page for entry in site["nav"] for part in entry.values() for page in pages_of(part)]
+    assert sorted(named) == sorted([page.relative_to(ROOT / "docs").as_posix() for page in PAGES] + list(GENERATED))
+    assert site["theme"]["font"] is False, "a build and a page must not fetch anything from outside"
+
+
+def pages_of(part: Any) -> list[str]:
+    return [part] if isinstance(part, str) else [page for entry in part for page in entry.values()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_included_file_exists(page: Path) -> None:
+    marks = [line for line in text(page).splitlines() if re.match(r"\W*8\W+\W*examples", line)]
+    included = re.findall(r'^--8<-- "(.+)"$', text(page), re.MULTILINE)
+    assert len(included) == len(marks)
+    assert all((ROOT / name).is_file() for name in included)
+
+
+def test_the_references_hold_every_command_and_every_setting() -> None:
+    hooks = program("docs/hooks.py")
+    page = hooks.cli_page()
+    for path, command in hooks.commands(typer.main.get_command(app)):
+        assert f"\n## tracer1 {path}\n" in page
+        assert all(f"| `{max(p.opts, key=len)}` |" in page for p in command.params if p.param_type_name == "option")
+    settings = hooks.config_page()
+    sections = {key for key in config_keys() if any(other.startswith(f"{key}.") for other in config_keys())}
+    values = {key.rpartition(".")[2] for key in config_keys() if key not in sections}
+    assert not {name for name in values if f"| `{name}` |" not in settings}
+    assert re.search(r"\| `group_size` \| int[^|]* \| `5` \| .+ \|", settings)
+    assert "| `train` |" in settings
+    assert "\n## data.record\n" in settings
+
+
+def test_every_page_of_the_api_reference_exists() -> None:
+    named = re.findall(r"^::: (tracer1[\w.]*)$", text(ROOT / "docs/reference/api.md"), re.MULTILINE)
+    assert len(named) > 10
+    for name in named:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
 
 
 # ---- the method ------------------------------------------------------------------------------------------------------
@@ -170,13 +226,15 @@ def test_every_setting_of_a_stage_is_told() -> None:
 
 
 def test_table_4_names_settings_of_trl() -> None:
-    adapter = text(ROOT / "src/tracer1/training/trl/trainer.py")
+    adapter = text(ROOT / "src/tracer1/training/trl/arguments.py")
     for row in rows(METHOD, "Table 4"):
         for name in re.findall(r"`(\w+)`", row[3].partition("; `tracer1")[0]):
-            assert re.search(rf"\b{name}\b", adapter), f"{name} is not set in trl_backend.py"
+            assert re.search(rf"\b{name}\b", adapter), f"{name} is not set in training/trl/arguments.py"
 
 
-@pytest.mark.parametrize("document", [README, METHOD, DEVIATIONS], ids=lambda d: d.name)
+@pytest.mark.parametrize(
+    "document", [d for d in DOCUMENTS if d.name not in ("LOG.md", "CHANGELOG.md")], ids=lambda d: d.name
+)
 def test_every_setting_exists(document: Path) -> None:
     known = set(config_keys())
     sections = {key.partition(".")[0] for key in known if "." in key}

@@ -24,6 +24,7 @@ LAYERS = (
     "keys",
     "extensions",
     "files",
+    "assets",
     "coordinates",
     "formats",
     "keyboard",
@@ -44,6 +45,7 @@ LAYERS = (
     "bench",
     "report",
     "recipes",
+    "api",
     "cli",
 )
 PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
@@ -55,7 +57,11 @@ ADAPTERS = {
     "torch": {
         "models/drafting.py",
         "models/nano.py",
-        "models/qwen3vl.py",
+        "models/loading.py",
+        "models/local.py",
+        "models/placement.py",
+        "models/policy.py",
+        "models/smollm2.py",
         "training/probes.py",
         "training/shared_prompt.py",
         "training/shared_prefill.py",
@@ -71,7 +77,11 @@ ADAPTERS = {
     "transformers": {
         "models/drafting.py",
         "models/nano.py",
+        "models/encoding.py",
+        "models/loading.py",
+        "models/local.py",
         "models/qwen3vl.py",
+        "models/smollm2.py",
         "models/tokenizer.py",
         "training/shared_prompt.py",
         "training/shared_prefill.py",
@@ -79,7 +89,7 @@ ADAPTERS = {
         "training/trl/trainer.py",
         "checks/model.py",
     },
-    "peft": {"training/trl/session.py"},
+    "peft": {"models/adapters.py"},
     "tokenizers": {"models/tokenizer.py"},
     "trl": {
         "training/trl/arguments.py",
@@ -123,7 +133,8 @@ def _imports(file: str) -> Iterator[tuple[int, str]]:
             name = ".".join([*base, *([node.module] if node.module else [])])
             yield node.lineno, name
             if name == "tracer1":
-                yield from ((node.lineno, f"tracer1.{alias.name}") for alias in node.names)
+                names = [alias.name for alias in node.names if not alias.name.startswith("__")]
+                yield from ((node.lineno, f"tracer1.{inner}") for inner in names)
 
 
 def layer(name: str) -> str:
@@ -135,10 +146,7 @@ def layer(name: str) -> str:
 def test_imports_point_left(file: str) -> None:
     own = layer(file.replace("/", "."))
     if own == "__init__":
-        assert not [name for _, name in imports(file) if name.startswith("tracer1")], (
-            "the package's root imports nothing"
-        )
-        return
+        return  # lazy, which tests/test_package.py holds
     if own == "__main__":
         own = "cli"
     assert own in LAYERS, f"{file} belongs to no layer: add it to LAYERS"

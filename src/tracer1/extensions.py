@@ -71,13 +71,13 @@ def load_object(path: str, kind: Kind) -> Any:
     """
     require_path(path, kind)
     module, _, name = path.partition(":")
-    found = getattr(_import(module, f"{kind.name} {path!r}"), name, None)
-    if found is None:
+    loaded = getattr(_import(module, f"{kind.name} {path!r}"), name, None)
+    if loaded is None:
         raise UsageError(f"{kind.name} {path!r}: {module} has no {name!r}")
-    reason = refusal(found, kind)
+    reason = refusal(loaded, kind)
     if reason is not None:
         raise UsageError(f"{kind.name} {path!r}: {reason}")
-    return found
+    return loaded
 
 
 def require_path(path: str, kind: Kind) -> None:
@@ -89,16 +89,16 @@ def require_path(path: str, kind: Kind) -> None:
         raise UsageError(f"{kind.name} {path!r}: {module} is a module of Python itself, which has no {kind.name}")
 
 
-def refusal(found: Any, kind: Kind) -> str | None:
-    """Why ``found`` is not of the kind, or None. Nothing of it is called."""
+def refusal(loaded: Any, kind: Kind) -> str | None:
+    """Why ``loaded`` is not of the kind, or None. Nothing of it is called."""
     if kind.function is not None:
-        if not isinstance(found, FunctionType):
-            return f"it is {_described(found)}; write a function: {kind.function}"
-        return _mismatch(found, kind.function, bound=False)
-    if not inspect.isclass(found):
+        if not isinstance(loaded, FunctionType):
+            return f"it is {_described(loaded)}; write a function: {kind.function}"
+        return _mismatch(loaded, kind.function, bound=False)
+    if not inspect.isclass(loaded):
         shape = "; ".join(map(str, kind.methods))
-        return f"it is {_described(found)}; write a class with: {shape}"
-    reasons = (_mismatch(inspect.getattr_static(found, each.name, None), each, bound=True) for each in kind.methods)
+        return f"it is {_described(loaded)}; write a class with: {shape}"
+    reasons = (_mismatch(inspect.getattr_static(loaded, each.name, None), each, bound=True) for each in kind.methods)
     return next((reason for reason in reasons if reason is not None), None)
 
 
@@ -123,26 +123,26 @@ def _import(module: str, where: str) -> Any:
         raise SetupError(f"{where} needs {error.name}; run: pip install {error.name}") from error
 
 
-def _mismatch(found: Any, wanted: Signature, *, bound: bool) -> str | None:
-    """Why ``found`` cannot be called as ``wanted``, or None."""
-    if not isinstance(found, FunctionType):
+def _mismatch(loaded: Any, wanted: Signature, *, bound: bool) -> str | None:
+    """Why ``loaded`` cannot be called as ``wanted``, or None."""
+    if not isinstance(loaded, FunctionType):
         return f"it has no Python method {wanted.name!r}; write: {wanted}"
-    if wanted.coroutine is not None and inspect.iscoroutinefunction(inspect.unwrap(found)) != wanted.coroutine:
+    if wanted.coroutine is not None and inspect.iscoroutinefunction(inspect.unwrap(loaded)) != wanted.coroutine:
         word = "must be" if wanted.coroutine else "must not be"
-        return f"{wanted.name or found.__name__} {word} async; write: {wanted}"
+        return f"{wanted.name or loaded.__name__} {word} async; write: {wanted}"
     arguments = [None] * (len(wanted.arguments) + bound)
     try:
-        inspect.signature(found).bind(*arguments)
+        inspect.signature(loaded).bind(*arguments)
     except TypeError as error:
-        return f"{wanted.name or found.__name__} does not take these arguments ({error}); write: {wanted}"
+        return f"{wanted.name or loaded.__name__} does not take these arguments ({error}); write: {wanted}"
     return None
 
 
-def _described(found: Any) -> str:
-    if inspect.isbuiltin(found):
+def _described(loaded: Any) -> str:
+    if inspect.isbuiltin(loaded):
         return "a builtin function"
-    if inspect.isclass(found):
+    if inspect.isclass(loaded):
         return "a class"
-    if inspect.isfunction(found):
+    if inspect.isfunction(loaded):
         return "a function"
-    return f"of type {type(found).__name__}"
+    return f"of type {type(loaded).__name__}"

@@ -1,23 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import re
 import shutil
 import subprocess
 import sys
-import urllib.error
 from collections.abc import Callable
-from email.message import Message
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from nano_planner import STAGE, Nano
 
-from tracer1.checks.endpoints import probe
 from tracer1.checks.findings import CheckItem, some
 from tracer1.checks.model import tokenizer_class
 from tracer1.checks.preflight import Options, run_check
@@ -30,7 +26,7 @@ from tracer1.data.windows_file import write_windows
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.tokens import PromptSize, Vision
 from tracer1.plan.windows import episode_windows
-from tracer1.types import Action, Episode, Window
+from tracer1.types import Action, Episode, Point, Window
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NANO = CONFIGS.parent / "models" / "nano-base"
@@ -214,10 +210,10 @@ def test_torch_is_not_imported(tmp_path: Path, store: EpisodeStore, windows: lis
 def test_counts_are_those_of_the_real_processor(nano: Nano) -> None:
     from PIL import Image
 
-    from tracer1.data.windows_file import read_windows, windows_store
-    from tracer1.models.qwen3vl import load_processor
+    from tracer1.data.windows_file import read_windows, windows_stores
+    from tracer1.models.loading import load_processor
 
-    windows, store = list(read_windows(nano.windows))[:40], windows_store(nano.windows)
+    windows, store = list(read_windows(nano.windows))[:40], windows_stores(nano.windows)[0]
     processor = load_processor(nano.folder, (20_000, 50_000))
     texts = [processor.apply_chat_template(list(w.prompt), add_generation_prompt=True, tokenize=False) for w in windows]
     images = [[Image.open(store.path(path)) for path in w.images] for w in windows]
@@ -346,6 +342,24 @@ def test_stage_2_needs_a_recorded_point_within_its_box(
     assert "train gold plans, stage 2" not in checked("stage2.steps=0", rows=rows)
 
 
+def test_invalid_actions_are_named(
+    model: Path, windows: list[Window], checked: Callable[..., dict[str, CheckItem]]
+) -> None:
+    """Both were accepted: a point in pixels, and an action that no platform has."""
+
+    def with_action(action: Action) -> Window:
+        step = dataclasses.replace(windows[1].reference.steps[0], action_type=action.action_type)
+        reference = dataclasses.replace(windows[1].reference, steps=(step,), action=action, box=None)
+        return dataclasses.replace(windows[1], reference=reference)
+
+    rows = [windows[0], with_action(Action("click", Point(400, 300))), with_action(Action("swipe"))]
+    item = checked(rows=rows)["train data"]
+    assert not item.ok
+    assert "3 rows; 2 invalid: row 1: reference[0].action: action 'click': 'point' is off the screen" in item.detail
+    assert "row 2: reference[0].action: action 'swipe' is unknown on web: use one of click" in item.detail
+    assert "tracer1 data inspect" in item.remedy
+
+
 def test_a_tool_agent_that_misses_is_told(
     model: Path, windows: list[Window], checked: Callable[..., dict[str, CheckItem]]
 ) -> None:
@@ -366,7 +380,90 @@ def test_a_batch_larger_than_the_data(model: Path, checked: Callable[..., dict[s
     assert "stage2 batches" not in items
 
 
-def test_an_unknown_tool_agent(model: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
+OWN = """
+import pathlib
+from tracer1.errors import InstructionError
+ran = pathlib.Path(__file__).with_suffix(".ran")
+ran.touch()
+
+class Executor:
+    name = "mine"
+    async def act(self, step, observation):
+        raise InstructionError("not today")
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An executor's module in the working directory, which leaves a file when it is imported."""
+    name = f"own_executor_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return name
+
+
+def test_code_of_a_configuration_is_imported_only_when_allowed(
+    model: Path, own_module: str, tmp_path: Path, checked: Callable[..., dict[str, CheckItem]]
+) -> None:
+    items = checked(f"executor.name={own_module}:Executor", trial=True)
+    assert (items["executor"].ok, items["executor"].optional) == (False, True)
+    assert "not imported" in items["executor"].detail
+    assert "--allow-code" in items["executor"].remedy
+    assert "train executor" not in items
+    assert items["trial"].detail == "not run: training would import the configuration's code"
+    assert not (tmp_path / f"{own_module}.ran").exists()
+    allowed = checked(f"executor.name={own_module}:Executor", "stage2.steps=1", "stage1.steps=0", allow_code=True)
+    assert allowed["executor"].detail == "mine"
+    assert (tmp_path / f"{own_module}.ran").exists()
+
+
+def test_a_function_of_python_is_refused_in_any_case(model: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
+    for allow_code in (False, True):
+        item = checked("executor.name='os:system'", allow_code=allow_code)["executor"]
+        assert (item.ok, item.optional) == (False, False)
+        assert "a module of Python itself" in item.detail
+
+
+def test_missing_loggers_and_engines_are_named(model: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
+    missing = [name for name in ("wandb", "trackio", "tensorboard", "vllm") if find_spec(name) is None]
+    if "wandb" not in missing or "vllm" not in missing:
+        pytest.skip("wandb and vllm are installed")
+    items = checked("stage1.report_to=[wandb]", "stage2.vllm=true")
+    assert items["stage1 logger"].detail == "stage1.report_to: wandb is not installed"
+    assert items["stage1 logger"].remedy == "pip install 'tracer1[wandb]', or take it out of stage1.report_to"
+    assert items["stage2 engine"].detail == "stage2.vllm: vLLM is not installed"
+    assert {"stage2 logger", "stage1 engine"}.isdisjoint(items)
+
+
+def test_windows_of_another_plan_are_a_finding(
+    tmp_path: Path,
+    model: Path,
+    store: EpisodeStore,
+    windows: list[Window],
+    checked: Callable[..., dict[str, CheckItem]],
+) -> None:
+    other = tmp_path / "other.parquet"
+    write_windows(other, windows, store.directory, {"horizon": 5, "history": 5, "prompt": "brief-1"})
+    item = checked(f"data.heldout={other}", "plan.horizon=2")["heldout windows"]
+    assert not item.ok
+    assert "horizon 5 where plan.horizon is 2, prompt brief-1 where plan.prompt_version is full-1" in item.detail
+    assert item.remedy.startswith("set plan.horizon=5 plan.history=5 plan.prompt_version=brief-1, or write ")
+    assert "heldout windows" not in checked(f"data.heldout={other}", "plan.prompt_version=brief-1")
+
+
+def test_the_prototypes_gold_plans_earn_what_the_profile_allows(
+    model: Path, windows: list[Window], checked: Callable[..., dict[str, CheckItem]]
+) -> None:
+    """Its bonus, part of every maximum, is earned only by a plan that ends the episode."""
+    first = windows[0].reference
+    unfinished = dataclasses.replace(windows[0], reference=dataclasses.replace(first, steps=first.steps[:1]))
+    item = checked("reward.profile=prototype", rows=[windows[1], unfinished])["train gold plans, stage 1"]
+    assert item.ok
+    assert item.detail == "2 recorded plans score 1.0; 1 of them less, by the rules of the profile"
+
+
+def test_an_unknown_executor(model: Path, checked: Callable[..., dict[str, CheckItem]]) -> None:
     item = checked("executor.name=nobody")["executor"]
     assert not item.ok
     assert "nobody" in item.detail
@@ -392,6 +489,7 @@ def test_a_trial_tells_what_the_run_would_take(nano: Nano, tmp_path: Path) -> No
     values = {
         "output_dir": str(tmp_path / "run"),
         "model": {"path": str(nano.folder), "min_pixels": 1024, "max_pixels": 65536},
+        "plan": {"horizon": 3, "history": 2, "prompt_version": "brief-1"},
         "data": {"train": str(nano.windows)},
         "executor": {"name": "dom"},
         "stage1": {**STAGE, "steps": 1000},
@@ -415,39 +513,6 @@ def test_a_trial_that_fails_is_a_finding(model: Path, checked: Callable[..., dic
     item = checked(trial=True)["stage1 trial"]  # the model is a tokenizer without weights
     assert not item.ok
     assert item.detail.startswith("fails after 0 steps: ")
-
-
-# ---- endpoints -------------------------------------------------------------------------------------------------------
-
-
-class Reply(io.BytesIO):
-    status = 200
-
-
-@pytest.mark.parametrize(
-    ("answer", "ok", "told"),
-    [
-        (Reply(), True, "http://host/v1/models answers 200"),
-        (urllib.error.HTTPError("u", 401, "Unauthorized", Message(), None), False, "answers 401 Unauthorized"),
-        (urllib.error.URLError("refused"), False, "http://host/v1/models does not answer: refused"),
-        (TimeoutError("timed out"), False, "does not answer: timed out"),
-    ],
-)
-def test_an_endpoint_is_asked(answer: Any, ok: bool, told: str) -> None:
-    def opener(request: Any, timeout: float) -> Any:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    item = probe("endpoint", "http://host/v1/", opener)
-    assert item.ok is ok
-    assert told in item.detail
-
-
-def test_no_server_at_all() -> None:
-    item = probe("endpoint", "http://127.0.0.1:1/v1")
-    assert not item.ok
-    assert "does not answer" in item.detail
 
 
 def test_the_config_type_is_enough() -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nano_planner import Nano
+from nano_planner import FP32, Nano
 
 from tracer1.data.windows_file import read_windows
 from tracer1.models.drafting import Draft, _judge, decode
-from tracer1.models.qwen3vl import LocalPlanner
+from tracer1.models.local import LocalPlanner
 from tracer1.types import Message
 
 TOKENS = st.lists(st.integers(0, 5), max_size=30)
@@ -126,7 +126,7 @@ def prompts(nano: Nano) -> list[tuple[Message, ...]]:
 
 
 def test_greedy_text_is_the_same_whatever_is_drafted(nano: Nano, prompts: list[tuple[Message, ...]]) -> None:
-    planner = LocalPlanner(nano.folder, max_new_tokens=24, bf16=False)
+    planner = LocalPlanner(nano.folder, max_new_tokens=24, settings=FP32)
     plain = planner.complete(prompts)
     assert len(set(plain)) > 1
     halves = [text[: len(text) // 2] + "zq" + text[len(text) // 2 + 3 :] for text in plain]
@@ -135,19 +135,19 @@ def test_greedy_text_is_the_same_whatever_is_drafted(nano: Nano, prompts: list[t
 
 
 def test_a_right_draft_takes_one_pass(nano: Nano, prompts: list[tuple[Message, ...]]) -> None:
-    planner = LocalPlanner(nano.folder, max_new_tokens=24, bf16=False)
+    planner = LocalPlanner(nano.folder, max_new_tokens=24, settings=FP32)
     inputs = planner.inputs(prompts)
     options = {"max_new_tokens": 24, "processors": planner._processors()}
     first = decode(planner.model, inputs, [[]] * 7, **options)  # ids, as an untrained planner's text reads otherwise
     again = decode(planner.model, inputs, first.tokens, **options)
     assert again.tokens == first.tokens
     assert again.passes == [1] * 7
-    assert again.kept == [len(tokens) - 1 for tokens in first.tokens]
+    assert again.accepted == [len(tokens) - 1 for tokens in first.tokens]
     assert sum(first.passes) > 7 * 3
 
 
 def test_sampling_stays_within_the_settings(nano: Nano, prompts: list[tuple[Message, ...]]) -> None:
-    planner = LocalPlanner(nano.folder, max_new_tokens=10, temperature=30.0, bf16=False)
+    planner = LocalPlanner(nano.folder, max_new_tokens=10, temperature=30.0, settings=FP32)
     one = planner.complete_drafted(prompts, [""] * 7)
     assert planner.complete_drafted(prompts, one) != one
     banned = planner.options["suppress_tokens"]

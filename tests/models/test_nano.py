@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from nano_planner import PROMPT, Nano
+from nano_planner import FP32, PROMPT, Nano
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from tracer1.data.windows_file import read_rows, read_windows, row_messages
 from tracer1.errors import DataError, SetupError
+from tracer1.models.encoding import image_paths, open_image, suppressed_tokens
+from tracer1.models.loading import load_model, load_processor
+from tracer1.models.local import LocalPlanner
 from tracer1.models.nano import build_model, save_planner
-from tracer1.models.qwen3vl import LocalPlanner, image_paths, load_model, load_processor, open_image, suppressed_tokens
 from tracer1.training.warmup import Collator
 from tracer1.training.warmup_data import Example
 from tracer1.types import HistoryStep, Message
@@ -25,7 +27,7 @@ GRID = 4 * 3  # image tokens of the toy page: 128 x 96 pixels in squares of 32
 
 @pytest.fixture(scope="module")
 def planner(nano: Nano) -> LocalPlanner:
-    return LocalPlanner(nano.folder, max_new_tokens=12, bf16=False)
+    return LocalPlanner(nano.folder, max_new_tokens=12, settings=FP32)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +169,7 @@ def test_special_tokens_are_never_written(
 
 def test_sampling_follows_the_seed(nano: Nano, prompts: list[tuple[Message, ...]]) -> None:
     def said(seed: int) -> list[str]:
-        planner = LocalPlanner(nano.folder, max_new_tokens=8, temperature=1.0, seed=seed, bf16=False)
+        planner = LocalPlanner(nano.folder, max_new_tokens=8, temperature=1.0, seed=seed, settings=FP32)
         return planner.complete(prompts[:3])
 
     assert said(1) == said(1)
@@ -177,7 +179,7 @@ def test_sampling_follows_the_seed(nano: Nano, prompts: list[tuple[Message, ...]
 def test_blank_images_change_what_is_seen(
     nano: Nano, planner: LocalPlanner, prompts: list[tuple[Message, ...]]
 ) -> None:
-    blind = LocalPlanner(nano.folder, blank_images=True, bf16=False)
+    blind = LocalPlanner(nano.folder, blank_images=True, settings=FP32)
     seen, unseen = planner.inputs(prompts[:2]), blind.inputs(prompts[:2])
     assert torch.equal(seen["input_ids"], unseen["input_ids"])
     assert unseen["pixel_values"].unique().tolist() == [1.0]
@@ -242,7 +244,7 @@ def test_images_are_scaled_between_the_given_pixels(nano: Nano, tmp_path: Path) 
     prompt = PROMPT.messages("Press Send.", [], number=1, images=str(tmp_path / "large.png"))
 
     def tokens(pixels: tuple[int, int] | None) -> int:
-        grid = LocalPlanner(nano.folder, bf16=False, pixels=pixels).inputs([prompt])["image_grid_thw"]
+        grid = LocalPlanner(nano.folder, settings=FP32, pixels=pixels).inputs([prompt])["image_grid_thw"]
         return int(grid.prod()) // 4
 
     assert [tokens(None), tokens((1024, 65536)), tokens((409_600, 819_200))] == [100, 64, 400]

@@ -14,7 +14,7 @@ def test_a_list_is_said_in_order() -> None:
     model: Model = ScriptedModel(["a", "b", "c"])
     assert model.complete([PROMPT, OTHER]) == ["a", "b"]
     assert model.complete([PROMPT]) == ["c"]
-    with pytest.raises(UsageError, match="ends after 3 completions"):
+    with pytest.raises(UsageError, match="has only 3 completions"):
         model.complete([PROMPT])
 
 

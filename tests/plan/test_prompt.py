@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -78,19 +79,46 @@ def test_tool_use_shows_files_and_the_last_output() -> None:
     )
 
 
+@pytest.mark.parametrize("version", ["full-1", "full-2", "full-2-thinking"])
 @pytest.mark.parametrize("platform", ["desktop", "mobile", "web", "tools"])
-def test_the_full_guide_shows_a_valid_example_and_the_actions(platform: Platform) -> None:
-    system, user = PROMPTS["full-1"].messages("g", PAST[:2], 3, 4, platform)
+def test_the_full_guide_shows_a_valid_example_and_the_actions(platform: Platform, version: str) -> None:
+    system, user = PROMPTS[version].messages("g", PAST[:2], 3, 4, platform)
     guide = system["content"][0]["text"]
     assert system["role"] == "system"
     assert describe(platform) in guide
     assert "next 4 steps" in guide
-    assert "{actions}" not in guide
-    start, end = guide.index("<think>"), guide.index("</answer>") + len("</answer>")
-    example = parse_plan(guide[start:end])
+    assert not [mark for mark in ("{actions}", "{form}", "{outside}", "{example}") if mark in guide]
+    lines = guide.split("exactly like this:\n")[1]
+    example = parse_plan(lines[: lines.index("</answer>") + len("</answer>")])
     assert example.tags_ok
     assert example.valid == example.lines > 1
     assert user_text((user,)) == user_text(PROMPTS["brief-1"].messages("g", PAST[:2], 3, 4, platform))
+
+
+def test_the_bytes_of_a_version_do_not_change() -> None:
+    """Windows made long ago name the version of their prompts: another wording is another version."""
+    texts = {
+        v: spec.system("web", 5) + spec.messages("g", PAST[:1], 2)[-1]["content"][0]["text"]
+        for v, spec in PROMPTS.items()
+    }
+    assert {version: hashlib.sha256(text.encode()).hexdigest()[:16] for version, text in texts.items()} == {
+        "full-1": "52b989572db27bfa",
+        "full-2": "88cd12a7559da523",
+        "full-2-thinking": "ec6ddc8c9f5fe719",
+        "brief-1": "e8fee33a2bd09e6d",
+    }
+
+
+def test_the_example_begins_inside_the_thought_where_the_template_opens_it() -> None:
+    """Defect 20: an example with <think>, after a template that has written it already, doubled the tags."""
+    plain, thinking = PROMPTS["full-2"].system("web", 5), PROMPTS["full-2-thinking"].system("web", 5)
+    assert "like this:\n<think>The login form" in plain
+    assert "like this:\nThe login form" in thinking
+    assert "<think>" not in thinking.split("like this:")[1]
+    assert PROMPTS["full-2"].for_template("template") == PROMPTS["full-1"].for_template("template") == "full-2-thinking"
+    assert PROMPTS["full-2-thinking"].for_template("ours") == "full-2"
+    assert [spec.for_template(spec.thinking) for spec in PROMPTS.values()] == list(PROMPTS)
+    assert PROMPTS["brief-1"].for_template("template") == "brief-1"  # it shows no example
 
 
 def test_versions_are_their_names() -> None:

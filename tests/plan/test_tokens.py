@@ -26,7 +26,7 @@ prompts = st.lists(st.builds(PromptSize, st.integers(0, 3000), st.lists(screens,
 
 @cache
 def processor() -> Any:
-    from tracer1.models.qwen3vl import load_processor
+    from tracer1.models.loading import load_processor
 
     return load_processor(BASE)
 

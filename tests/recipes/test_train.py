@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,16 +22,20 @@ import yaml
 from nano_planner import STAGE, Nano
 
 from tracer1.config.loading import load_config
+from tracer1.config.planner import planner_settings, settings_of
 from tracer1.config.settings import Config
 from tracer1.data.store import write_episodes
+from tracer1.data.windows import make_windows
 from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import DataError, SetupError, TrainingError, UsageError
 from tracer1.evaluation import gate
 from tracer1.evaluation.gate import gate_manifest, pass_gate
 from tracer1.evaluation.offline import window_id
 from tracer1.evaluation.planners import folder_source, prediction_manifest
-from tracer1.evaluation.run import HELDOUT
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.evaluation.run import HELDOUT, known_strings
+from tracer1.models.loading import load_model, load_processor
+from tracer1.plan.text import render_plan
+from tracer1.plan.windows import reference_from_json
 from tracer1.recipes.train import names_of, plan_of, stage_with_progress, train
 from tracer1.results.files import append
 from tracer1.results.manifest import claim, made_with
@@ -39,6 +44,7 @@ from tracer1.training.base import SEEN
 from tracer1.training.scoring import GroundedScorer, TrajectoryScorer, make_scorer
 from tracer1.training.stages import checkpoint_of, train_stage, training_rows
 from tracer1.training.warmup import STATE
+from tracer1.types import Plan
 
 WARMUP = {"drill_steps": 1, "drill_batch": 2, "steps": 2, "batch": 3, "bf16": False, "horizon": 3, "save_every": 1}
 
@@ -102,6 +108,7 @@ def test_both_stages_leave_planners_and_a_record(
     processor = load_processor(made["stage2"])
     assert processor.image_processor.temporal_patch_size == 1
     assert processor.tokenizer.get_vocab() == nano.tokenizer.get_vocab()
+    assert [made[name].joinpath("README.md").read_text().count("GRPO, ") for name in made] == [1, 2]
 
     again = train(config)  # nothing is left to do
     assert again == made
@@ -143,6 +150,68 @@ def test_a_dry_run_finds_what_would_stop_the_run(configured: Callable[..., Confi
         plan_of(configured("trainer.no_such=1"), "1")
     with pytest.raises(SetupError, match=r"no planner can be loaded|holds no config"):
         plan_of(configured(f"model.path={tmp_path}"), "1")
+
+
+@pytest.mark.parametrize("stage", ["1", "2", "both"])
+def test_a_missing_part_stops_the_run_before_its_first_step(
+    configured: Callable[..., Config], tmp_path: Path, nano: Nano, stage: Any
+) -> None:
+    """An executor, a logger, an engine or windows of another plan; nothing is written."""
+    other = tmp_path / "other.parquet"
+    make_windows(nano.store.directory, other, 3, 2, "full-1")
+    faults = {
+        "stage2.report_to=[wandb]": "stage2.report_to: wandb is not installed",
+        "stage2.vllm=true": "stage2.vllm: vLLM is not installed",
+        "executor.name=nobody": "no executor 'nobody'",
+        "executor.options={colour: red}": "executor 'dom': options",
+        "plan.history=7": "history 2 where plan.history is 7",
+        f"data.train={other}": "prompt full-1 where plan.prompt_version is brief-1",
+    }
+    for override, says in faults.items():
+        if stage == "1" and not override.startswith(("plan", "data")):
+            continue  # of stage 2 alone
+        for start in (train, plan_of):
+            with pytest.raises((UsageError, SetupError), match=says):
+                start(configured(override), stage)
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_windows_are_recorded_or_cut_first(
+    configured: Callable[..., Config], nano: Nano, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "train").symlink_to(nano.store.directory)
+    absent = (f"data.episodes={data}", f"data.train={data}/train.parquet", "data.record={tasks: [login-user]}")
+    lines = plan_of(configured(*absent), "1")
+    assert lines[0] == f"data: {data}/train.parquet is missing; it would be cut from {data}/train"
+    assert lines[1].startswith("stage1: 2 steps of 3 prompts")
+    said: list[str] = []
+    train(configured(*absent, "stage1.steps=1"), "1", say=said.append)
+    assert said[-1] == f"192 windows in {data}/train.parquet."
+    lines = plan_of(configured(*absent, f"data.episodes={tmp_path}/none", f"data.train={tmp_path}/none.parquet"), "1")
+    assert lines[0].endswith("none.parquet is missing; it would be recorded, 120 episodes of each task")
+
+
+def test_training_needs_no_browser(config_file: Path) -> None:
+    code = (
+        "import sys\n"
+        "from tracer1.config.loading import load_config\n"
+        "from tracer1.recipes.train import plan_of\n"
+        f"lines = plan_of(load_config({str(config_file)!r}), 'both')\n"
+        "print(len(lines), 'playwright' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == ["2", "False"]
+
+
+def test_a_published_planner_says_how_it_was_trained(configured: Callable[..., Config]) -> None:
+    made = train(configured("stage1.steps=0", "stage2.steps=0"), "1")
+    own = planner_settings(made["stage1"])
+    assert own is not None
+    assert own == settings_of(configured())
+    assert (own.prompt_version, own.horizon, own.history, own.max_completion_tokens) == ("brief-1", 3, 2, 6)
+    assert own.pixels == (1024, 65536)
 
 
 def test_a_stage_stopped_between_training_and_its_folder_is_finished(
@@ -283,7 +352,27 @@ def test_rows_name_images_that_can_be_opened_from_anywhere(
         training_rows("none.parquet")
 
 
-def test_the_scorer_is_the_configured_one(configured: Callable[..., Config], nano: Nano, tmp_path: Path) -> None:
+def test_several_files_are_one_training_set(configured: Callable[..., Config], nano: Nano, tmp_path: Path) -> None:
+    """Each row's images, elements and files are found in its own store."""
+    moved = tmp_path / "other" / "episodes"
+    shutil.copytree(nano.store.directory, moved)
+    make_windows(moved, tmp_path / "w.parquet", 3, 2, "brief-1")
+    config = configured(f"data.train=[{nano.windows}, {tmp_path / 'w.parquet'}]")
+    rows = list(training_rows(config.data.train_files))
+    half = len(rows) // 2
+    assert {row["store"] for row in rows[:half]} == {str(nano.store.directory.resolve())}
+    assert {row["store"] for row in rows[half:]} == {str(moved.resolve())}
+    assert all(image.startswith(f"{row['store']}/images/") for row in rows for image in row["images"])
+    shutil.rmtree(nano_elements := moved / "elements")
+    scorer = make_scorer(config, "stage2")
+    first = render_plan(Plan(reference_from_json(json.loads(rows[0]["reference"])).steps))
+    assert scorer([first], rows[:1])[0].overall == pytest.approx(1.0)
+    with pytest.raises(DataError, match=re.escape(str(nano_elements))):  # no other store is looked into
+        scorer([first], rows[half : half + 1])
+    assert known_strings(config) == known_strings(configured(f"data.train={nano.windows}"))
+
+
+def test_the_scorer_is_the_configured_one(configured: Callable[..., Config]) -> None:
     config = configured("reward.profile=prototype", "reward.gamma=0.5", "reward.lambda_fmt=0.3", "reward.radius=0.01")
     first = make_scorer(config, "stage1")
     assert isinstance(first, TrajectoryScorer)
@@ -292,7 +381,6 @@ def test_the_scorer_is_the_configured_one(configured: Callable[..., Config], nan
     second = make_scorer(config, "stage2")
     assert isinstance(second, GroundedScorer)
     assert (second.profile.radius, second.executor.name) == (0.01, "dom")
-    assert second.store.directory.resolve() == nano.store.directory.resolve()
 
 
 def test_the_last_checkpoint_is_found(tmp_path: Path) -> None:
@@ -319,7 +407,7 @@ def test_a_base_is_made_and_remembers_its_strings(
     assert load_model(made["base"]).config.text_config.hidden_size == 32
     assert steps_of(tmp_path / "run") == [("warmup", 1), ("warmup", 2), ("warmup", 3)]
     assert not (tmp_path / "run" / STATE).exists()
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="base exists; name another"):
         train(config, "warmup")
 
 

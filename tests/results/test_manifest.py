@@ -99,6 +99,12 @@ def test_both_values_are_named(file: Path) -> None:
         claim(file, replace(MADE, model="runs/b", weights="b" * 64))
 
 
+def test_a_setting_that_is_null_and_one_that_is_absent_are_the_same() -> None:
+    older, newer = replace(MADE, reward={"gamma": 0.8}), replace(MADE, reward={"gamma": 0.8, "function": None})
+    assert first_difference(older, newer) is None
+    assert first_difference(newer, older) is None
+
+
 def test_a_path_matters_only_where_weights_are_unknown() -> None:
     assert first_difference(MADE, replace(MADE, model="moved")) is None
     server = replace(MADE, model="http://127.0.0.1:1/v1 a", weights="")

@@ -16,7 +16,7 @@ from nano_planner import STAGE, Nano, each
 
 from tracer1.config.settings import StageSettings
 from tracer1.errors import TrainingError
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.results.schema import MetricsRow, PlanFigures
 from tracer1.training import probes
 from tracer1.training.guards import (

@@ -14,7 +14,7 @@ from PIL import Image
 from trl.trainer.utils import add_fused_lm_head
 
 from tracer1.errors import UsageError
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.training.shared_prefill import share_prefill
 from tracer1.training.shared_prompt import (
     ATTENTION,

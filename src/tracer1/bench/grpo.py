@@ -26,7 +26,7 @@ from datasets import Dataset
 from torch.nn.functional import pad
 
 from tracer1.config.settings import StageSettings
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.training.trl.comparison import one_update, stock_trainer
 from tracer1.training.trl.session import make_trainer
 from tracer1.types import Score

@@ -21,7 +21,7 @@ from tracer1.data.windows_file import absolute_rows, read_windows, with_absolute
 from tracer1.errors import SetupError
 from tracer1.evaluation.planners import Planner, PlannerSource
 from tracer1.evaluation.run import live
-from tracer1.models.qwen3vl import LocalPlanner
+from tracer1.models.local import LocalPlanner
 from tracer1.plan.text import parse_plan, render_tail
 from tracer1.types import Message, Window
 
@@ -53,7 +53,8 @@ def bench_plan_act(run: str = "runs/demo") -> Iterator[Row]:
         f"{run}/checkpoints/stage2",
         max_new_tokens=config.stage1.max_completion_tokens,
         pixels=config.model.pixels,
-        bf16=False,  # in bf16 a tie may fall otherwise where a batch has another shape, drafted or not
+        # In bf16 a tie may fall otherwise where a batch has another shape, drafted or not.
+        settings=config.model.model_copy(update={"dtype": "fp32"}),
     )
     yield _recorded(planner, config)
     yield _live(planner, config)
@@ -125,7 +126,7 @@ def _row(episodes: str, planner: LocalPlanner, seconds: dict[str, list[float]], 
             "drafted": round(spent.passes / spent.completions, 2),
             "plain": round(spent.tokens / spent.completions, 2),
         },
-        "kept_share": round(spent.kept / max(1, spent.drafted), 3),
+        "kept_share": round(spent.accepted / max(1, spent.drafted), 3),
         "samples": seconds,
         "parity": same,
         "machine": {"cpus": os.cpu_count(), "system": platform.platform()},

@@ -87,11 +87,11 @@ def browser_works() -> CheckItem:
             page = browser.new_page()
             page.goto("about:blank", timeout=BROWSER_TIMEOUT)
             picture = page.screenshot(timeout=BROWSER_TIMEOUT)
-            found = f"{path} {browser.version} drew a page; {tasks} task pages"
+            detail = f"{path} {browser.version} drew a page; {tasks} task pages"
             browser.close()
     except PlaywrightError as error:
         return CheckItem("browser", False, f"{path} fails: {str(error).splitlines()[0]}", f"try: {path} --version")
-    return CheckItem("browser", picture.startswith(b"\x89PNG"), found, "try another browser")
+    return CheckItem("browser", picture.startswith(b"\x89PNG"), detail, "try another browser")
 
 
 def ocr_works() -> CheckItem:

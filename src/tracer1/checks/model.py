@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tracer1.assets import resolve
 from tracer1.checks.findings import CheckItem
 from tracer1.checks.tokens import Estimate, TextCounter, Tokenizer
 from tracer1.config.settings import ModelSettings
@@ -58,14 +59,16 @@ def _counted(path: str, tokenizer: Any, vision: Vision, folder: Path) -> tuple[P
         detail = f"{path}: a tokenizer in Python; text is estimated at {CHARACTERS} characters a token"
         return Planner(vision, Estimate(), folder), CheckItem("model", True, detail)
     side = vision.patch * vision.merge
-    detail = f"{path}: {len(tokenizer)} tokens in its vocabulary, one for {side}x{side} pixels of an image"
-    return Planner(vision, Tokenizer(tokenizer), folder), CheckItem("model", True, detail)
+    text_only = is_text_only(folder)
+    images = "no images" if text_only else f"one for {side}x{side} pixels of an image"
+    detail = f"{path}: {len(tokenizer)} tokens in its vocabulary, {images}"
+    return Planner(vision, Tokenizer(tokenizer, text_only), folder), CheckItem("model", True, detail)
 
 
 def model_folder(path: str) -> Path | None:
     """A model's folder: ``path`` itself, or the one in the Hugging Face cache that has this name."""
-    if Path(path).exists():
-        return Path(path)
+    if Path(resolve(path)).exists():
+        return Path(resolve(path))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -73,6 +76,14 @@ def model_folder(path: str) -> Path | None:
         return Path(snapshot_download(path, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
+
+
+def is_text_only(folder: Path) -> bool:
+    """Whether a model's configuration names no vision tower. False where there is none to read, as for an adapter."""
+    try:
+        return "vision_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def tokenizer_class(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Pre-flight, in seconds and without a GPU: what would stop or spoil a training run, found before it starts.
+"""Pre-flight, in seconds and without a GPU: what would stop or spoil a training run.
 
 Every check is an item with its finding and a remedy; nothing here prints or changes anything.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tracer1.checks.endpoints import endpoints, probe
 from tracer1.checks.findings import CheckItem, split_remedy
@@ -19,7 +20,7 @@ from tracer1.checks.trial import trial_items
 from tracer1.config.settings import Config, StageSettings
 from tracer1.data.recordings import Recording, missing_data
 from tracer1.errors import SetupError, TraceR1Error, UsageError
-from tracer1.executors.registry import make_executor
+from tracer1.executors.registry import executor_class, make_executor
 from tracer1.extensions import EXECUTOR, REWARD, is_dotted, require_path
 from tracer1.types import Executor, Size
 
@@ -48,7 +49,7 @@ def run_check(config: Config, options: Options | None = None) -> list[CheckItem]
     items.append(disk_item(config, planner.folder))
     items += [browser_item()] if any(each.must_record for each in recordings) else []
     items.append(executor_item)
-    items += _requirements(config, stages, options.allow_code)
+    items += _requirements(config, options.allow_code)
     items += [probe("executor endpoint", url) for url in endpoints(config.executor.options)]
     if options.trial and allowed:
         items += trial_items(config, stages, planner.folder)
@@ -74,19 +75,20 @@ def _measure(config: Config, stages: Sequence[str], planner: Planner, executor: 
 
 
 def _data(config: Config, measure: Measure, recordings: Sequence[Recording]) -> Iterator[CheckItem]:
-    rows: dict[str, int] = {}
-    coming = {each.split: each for each in recordings}
-    for name, file in (("train", config.data.train), ("heldout", config.data.heldout)):
-        if name in coming:
-            yield CheckItem(f"{name} data", True, _coming(config, coming[name]))
-        elif file is not None:
-            rows[name], items = check_rows(name, file, measure)
-            yield from items
-    if not rows.get("train"):
+    training = 0  # rows
+    coming = {each.windows: each for each in recordings}
+    for name, file in config.data.files:
+        if Path(file) in coming:
+            yield CheckItem(f"{name} data", True, _coming(config, coming[Path(file)]))
+            continue
+        rows, items = check_rows(name, file, measure)
+        yield from items
+        training += rows if name != "heldout" else 0
+    if not training:
         yield made_up_item(config.plan, _screens(config), measure.prompt_limit, measure.vision, measure.text)
     for name in STAGES:
         if stage_of(config, name).steps:
-            yield _batches(name, stage_of(config, name), rows.get("train", 0))
+            yield _batches(name, stage_of(config, name), training)
 
 
 def _coming(config: Config, recording: Recording) -> str:
@@ -123,21 +125,22 @@ def _batches(name: str, stage: StageSettings, rows: int) -> CheckItem:
 
 def _executor(config: Config, allow_code: bool) -> tuple[Executor | None, CheckItem]:
     name = config.executor.name
-    if not config.stage2.steps and not config.evaluation.tasks:
-        return None, CheckItem("executor", True, "none is used: no stage 2 and no evaluation")
     try:
         if is_dotted(name) and not allow_code:
             require_path(name, EXECUTOR)
             return None, CheckItem("executor", False, f"{name}: not imported and not checked", ALLOW, optional=True)
+        if not config.stage2.steps and not config.evaluation.tasks:
+            executor_class(name, config.executor.options)
+            return None, CheckItem("executor", True, f"{name}; not tried, as no step of stage 2 uses it")
         executor = make_executor(name, **config.executor.options)
     except (UsageError, SetupError) as error:
         return None, CheckItem("executor", False, *split_remedy(error))
     return executor, CheckItem("executor", True, executor.name)
 
 
-def _requirements(config: Config, stages: Sequence[str], allow_code: bool) -> Iterator[CheckItem]:
+def _requirements(config: Config, allow_code: bool) -> Iterator[CheckItem]:
     """What else is missing."""
-    for name, met in requirements(config, stages):
+    for name, met in requirements(config):
         if name == "executor":
             continue  # it has an item of its own
         try:

@@ -1,4 +1,4 @@
-"""What a run needs before its first step: each part is tried at once, so that none is found missing after stage 1."""
+"""What a run needs before its first step, checked at its start rather than after stage 1."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ def require_all(config: Config, stages: Sequence[str] = STAGES) -> None:
 
 
 def requirements(config: Config, stages: Sequence[str] = STAGES) -> Iterator[Requirement]:
-    """What the stages need: packages of loggers and engines, the executor, the reward, and windows that fit."""
-    names = [name for name in stages if stage_of(config, name).steps]
+    """What the stages need: packages of loggers and engines, the executor, the reward, and windows that fit.
+
+    A stage of 0 steps needs the same, since its parts are built too.
+    """
+    names = list(stages)
     for name in names:
         stage = stage_of(config, name)
         yield from ((f"{name} logger", partial(check_logger, name, each)) for each in stage.report_to)
@@ -39,20 +42,13 @@ def requirements(config: Config, stages: Sequence[str] = STAGES) -> Iterator[Req
     function = reward_function(config)
     if function is not None and names:
         yield "reward function", lambda: load_object(function, REWARD)
-    yield from ((f"{name} windows", _windows(config, file)) for name, file in windows_files(config) if names)
+    yield from ((f"{name} windows", _windows(config, file)) for name, file in config.data.files if Path(file).exists())
 
 
 def stage_of(config: Config, name: str) -> StageSettings:
     """The settings of ``stage1`` or ``stage2``."""
     stage: StageSettings = getattr(config, name)
     return stage
-
-
-def windows_files(config: Config) -> Iterator[tuple[str, str]]:
-    """(train or heldout, file) of the windows that are there."""
-    for name, file in (("train", config.data.train), ("heldout", config.data.heldout)):
-        if file is not None and Path(file).exists():
-            yield name, file
 
 
 def reward_function(config: Config) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tracer1.checks.findings import CheckItem, TokenFigures, some
 from tracer1.config.settings import PlanSettings
-from tracer1.plan.prompt import PROMPTS
+from tracer1.plan.prompt import PROMPTS, plain_messages
 from tracer1.plan.tokens import (
     CHARACTERS,
     PromptSize,
@@ -42,11 +42,12 @@ class TextCounter(Protocol):
 
 
 class Tokenizer:
-    """Exact counts by a Hugging Face tokenizer that has a chat template."""
+    """Exact counts by a Hugging Face tokenizer with a chat template; ``text_only``: one that takes plain strings."""
 
     exact = True
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, text_only: bool = False) -> None:
+        self.text_only = text_only
         self.tokenizer = tokenizer
         self.backend = tokenizer.backend_tokenizer
         tokenizer([""])  # takes off the padding and truncation that the backend may have been saved with
@@ -54,7 +55,8 @@ class Tokenizer:
         self.special = re.compile("|".join(map(re.escape, reversed(special))) or "(?!)")
 
     def prompts(self, prompts: Sequence[Sequence[Message]]) -> list[int]:
-        chats = self.tokenizer.apply_chat_template(list(map(list, prompts)), add_generation_prompt=True, tokenize=False)
+        messages = list(map(plain_messages if self.text_only else list, prompts))
+        chats = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         images = (sum(part["type"] == "image" for m in prompt for part in m["content"]) for prompt in prompts)
         # The template writes one placeholder for each image, which the processor repeats for each of its tokens.
         return [tokens - count for tokens, count in zip(self._chats(chats), images, strict=True)]

@@ -17,7 +17,7 @@ TRIAL_STEPS = 2  # the first warms caches, the second is timed
 
 def trial_items(config: Config, stages: Sequence[str], folder: Path | None) -> Iterator[CheckItem]:
     """A finding on each stage; ``folder`` is the planner's, None where it is not there."""
-    if folder is None or not Path(config.data.train).exists():
+    if folder is None or not all(Path(file).exists() for file in config.data.train_files):
         yield CheckItem("trial", False, "not run: the model or the data is missing", "see the items above")
         return
     for name in stages:

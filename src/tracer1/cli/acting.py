@@ -11,11 +11,15 @@ from tracer1.cli.common import DEMO_CONFIG, emit, tasks_of
 
 app = typer.Typer()
 
+ModelOption = Annotated[str, typer.Option(help="A planner: a folder, a hub name or a server's address, http://.../v1.")]
+ModelName = Annotated[str | None, typer.Option(help="The server's model, where it has several.")]
+
 
 @app.command()
 def act(
     env: Annotated[str, typer.Argument(help="NAME:TASK, such as miniwob:login-user, toy-text:toy-form, replay:DIR.")],
-    model: Annotated[str, typer.Option(help="A planner's folder.")],
+    model: ModelOption,
+    model_name: ModelName = None,
     seed: Annotated[int, typer.Option(help="The episode.")] = 0,
     horizon: Annotated[
         int | None, typer.Option(min=1, help="T: steps forecast (default: the planner's own); 1 is reactive.")
@@ -29,7 +33,9 @@ def act(
     """
     from tracer1.recipes.act import act as run_act
 
-    episode = run_act(env, model, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo)
+    episode = run_act(
+        env, model, model_name=model_name, seed=seed, horizon=horizon, executor=executor, out=out, say=typer.echo
+    )
     typer.echo(f"{episode.ending}, reward {episode.reward or 0.0:g}; the episode is in {out}")
 
 
@@ -56,8 +62,9 @@ def check_env_command(
 @app.command()
 def evaluate(
     benchmark: Annotated[str, typer.Argument(help="An environment: miniwob, or module:Class of your own.")],
-    model: Annotated[str, typer.Option(help="A planner's folder.")],
+    model: ModelOption,
     out: Annotated[Path, typer.Option(help="The run directory; an evaluation in it is resumed.")],
+    model_name: ModelName = None,
     tasks: Annotated[str | None, typer.Option(help="Comma-separated; default: the configuration's.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Episodes of each task.")] = None,
     first_seed: Annotated[int | None, typer.Option(help="The first of them.")] = None,
@@ -85,4 +92,4 @@ def evaluate(
         "evaluation.steps_per_plan": steps_per_plan,
     }
     values = {key: value for key, value in options.items() if value is not None}
-    emit(to_json(run_benchmark(benchmark, model, load_config(config, values=values), horizon)))
+    emit(to_json(run_benchmark(benchmark, model, load_config(config, values=values), horizon, model_name)))

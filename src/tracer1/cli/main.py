@@ -5,25 +5,28 @@ Exit codes: 0 success, 1 failure, 2 wrong usage; one line on stderr says what an
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
+from tracer1 import __version__
 from tracer1.cli import acting, reports, training
 from tracer1.cli.common import say
 from tracer1.cli.data import data
+from tracer1.cli.models import models
 from tracer1.errors import TraceR1Error, UsageError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 for group in (training, acting, reports):
     app.add_typer(group.app)
 app.add_typer(data, name="data")
+app.add_typer(models, name="models")
 
 
 EXTRAS = {
@@ -50,7 +53,7 @@ EXTRAS = {
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"tracer1 {version('tracer1')}")
+        typer.echo(f"tracer1 {__version__}")
         raise typer.Exit
 
 
@@ -76,14 +79,29 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to report of a group that tasks side by side raised: the first with a message for users, if any."""
+    ours = group.subgroup((TraceR1Error, OSError))
+    error: BaseException = ours or group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def main() -> None:
     """Run the command line. A failure that this library foresees becomes one line and an exit code."""
     quieten()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path or an id may hold bytes that are no text
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     debug = "--debug" in sys.argv
     run: Callable[..., Any] = app
     try:
-        run()
+        try:
+            run()
+        except BaseExceptionGroup as group:
+            raise first_of(group) from group
     except TraceR1Error as error:
         if debug:
             raise

@@ -65,6 +65,9 @@ def train(
         bool, typer.Option("--dry-run", help="Build everything up to the first step and print the plan.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start stage 2 even if stage 1 is no better.")] = False,
+    push_to_hub: Annotated[
+        str | None, typer.Option(help="Upload the last planner to this repository after success (private if new).")
+    ] = None,
 ) -> None:
     """Train a planner. Always resumes the run in its output directory.
 
@@ -73,14 +76,21 @@ def train(
     from tracer1.config.loading import load_config
     from tracer1.recipes.train import plan_of
     from tracer1.recipes.train import train as run_train
+    from tracer1.results.hub import require_upload, upload_planner
+    from tracer1.training.processes import is_first_process
 
     resolved = load_config(config, overrides or [])
     if dry_run:
         for line in plan_of(resolved, stage):
             typer.echo(line)
         return
-    for name, folder in run_train(resolved, stage, force=force, say=say).items():
+    if push_to_hub:
+        require_upload(push_to_hub)
+    made = run_train(resolved, stage, force=force, say=say)
+    for name, folder in made.items():
         typer.echo(f"{name}: {folder}")
+    if push_to_hub and is_first_process():
+        typer.echo(f"uploaded: {upload_planner(list(made.values())[-1], push_to_hub)}")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import ValidationError, model_validator
 
+from tracer1.assets import resolve
 from tracer1.config.loading import load_config
 from tracer1.config.settings import Config, Count, Positive, Settings
 from tracer1.errors import DataError
@@ -61,7 +62,7 @@ def planner_settings(model: Path | str) -> PlannerSettings | None:
     Read from ``tracer1.json`` in its folder, else from the ``config.yaml`` of the run that holds it
     (RUN/checkpoints/NAME). Raises DataError for a file that is damaged.
     """
-    folder = Path(model)
+    folder = Path(resolve(model))
     if (folder / FILE).is_file():
         return _read(folder / FILE)
     run = folder.resolve().parent.parent

@@ -91,8 +91,8 @@ def _limits(annotation: Any) -> list[str]:
 
 def _limit(constraint: Any) -> str:
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    found = [f"{sign} {getattr(constraint, name)}" for name, sign in signs.items() if hasattr(constraint, name)]
-    return " ".join(found)
+    limits = [f"{sign} {getattr(constraint, name)}" for name, sign in signs.items() if hasattr(constraint, name)]
+    return " ".join(limits)
 
 
 @cache

@@ -9,6 +9,7 @@ description in the reference (``config/reference.py``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -24,6 +25,7 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Files = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Settings(BaseModel):
@@ -33,11 +35,19 @@ class Settings(BaseModel):
 
 
 class ModelSettings(Settings):
-    """The planner: a Hugging Face folder or name, and how large its images may be."""
+    """The planner: a Hugging Face folder or name, where and in what precision it runs, and the size of its images.
+
+    One section for the gate, the evaluation and the training. In training the precision of the arithmetic is the
+    stage's ``precision``, and ``dtype`` is that of the weights: "auto" keeps trained weights in fp32, since steps of
+    1e-6 are lost in bf16, and holds those frozen under an adapter in bf16 on a GPU.
+    """
 
     path: str = "Qwen/Qwen3-VL-8B-Thinking"  # a model folder or a Hugging Face name
     min_pixels: Positive = 262_144  # smaller images are enlarged to so many pixels
     max_pixels: Positive = 4_194_304  # larger images are reduced to so many pixels
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] = "auto"  # auto: cuda if there, else cpu
+    dtype: Literal["auto", "bf16", "fp32"] = "auto"  # auto: bf16 on a GPU; on a CPU fp32 weights and bf16 arithmetic
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"  # auto: sdpa
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -49,6 +59,17 @@ class ModelSettings(Settings):
     def pixels(self) -> tuple[int, int]:
         """The least and the most pixels of a scaled image."""
         return self.min_pixels, self.max_pixels
+
+
+class PeftSettings(Settings):
+    """LoRA: a small adapter is trained, and the planner's own weights stay as they are. Needs the extra ``peft``."""
+
+    rank: Positive = 16  # of the adapter's matrices
+    alpha: Positive = 32  # the adapter's output is scaled by alpha / rank
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the adapter, in training
+    targets: str | tuple[str, ...] = "all-linear"  # names of modules
+    modules_to_save: tuple[str, ...] = ()  # modules that are trained whole
+    export: Literal["adapter", "merged"] = "merged"  # what is published: the adapter alone, or a whole model
 
 
 class NanoModelSettings(Settings):
@@ -86,9 +107,20 @@ class DataSettings(Settings):
     """Where the training instances are: Parquet files of `tracer1 data windows`."""
 
     episodes: str | None = None  # folder of the recorded episodes; the warm-up reads them
-    train: str = "data/train.parquet"  # the windows to train on
+    train: Files = "data/train.parquet"  # the windows to train on: a file, or a list of files
     heldout: str | None = None  # windows for the plan reward between the stages
     record: RecordSettings | None = None
+
+    @property
+    def train_files(self) -> tuple[str, ...]:
+        """The files of training windows."""
+        return (self.train,) if isinstance(self.train, str) else self.train
+
+    @model_validator(mode="after")
+    def _recorded_into_one(self) -> Self:
+        if self.record is not None and len(self.train_files) > 1:
+            raise ValueError("train is a list; where data.record makes the windows, name one file")
+        return self
 
     @model_validator(mode="after")
     def _recorded_somewhere(self) -> Self:
@@ -96,13 +128,21 @@ class DataSettings(Settings):
             raise ValueError("record needs data.episodes, the folder for the recorded episodes")
         return self
 
+    @property
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Each windows file by its name in findings: train (train 1, train 2, ... of several), then heldout."""
+        for number, file in enumerate(self.train_files, start=1):
+            yield f"train {number}" if len(self.train_files) > 1 else "train", file
+        if self.heldout is not None:
+            yield "heldout", self.heldout
+
 
 class PlanSettings(Settings):
     """What the planner is shown and asked for."""
 
     horizon: Positive = 5  # T: steps forecast; 1 is the reactive agent
     history: Count = 5  # K: past steps in the prompt
-    prompt_version: str = "full-1"  # full-1 explains the dialect, brief-1 states the case alone
+    prompt_version: str = "full-2-thinking"  # full-... explains the dialect, brief-1 states the case alone
 
     @field_validator("prompt_version")
     @classmethod
@@ -181,7 +221,7 @@ class WarmupSettings(Settings):
 class StageSettings(Settings):
     """One stage of GRPO: every row of Table 4."""
 
-    steps: Count = 143  # training steps; 0 leaves the stage out
+    steps: Count = 143  # training steps; 0 copies the planner that the stage starts from
     lr: AboveZero = 1e-6  # learning rate
     optimizer: Literal["adamw"] = "adamw"  # the optimiser
     betas: tuple[Share, Share] = (0.9, 0.999)  # AdamW's betas
@@ -279,6 +319,7 @@ class Config(Settings):
     output_dir: str  # the run directory
     seed: Count = 0  # seed of the run
     model: ModelSettings = ModelSettings()
+    peft: PeftSettings | None = None  # set where an adapter is trained instead of the whole planner
     nano: NanoModelSettings | None = None  # set where the warm-up builds the model
     data: DataSettings = DataSettings()
     plan: PlanSettings = PlanSettings()

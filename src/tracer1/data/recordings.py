@@ -44,7 +44,7 @@ def _splits(config: Config) -> Iterator[Recording]:
     record, episodes = config.data.record, config.data.episodes
     if record is None or episodes is None:
         return
-    yield _split("train", record, episodes, config.data.train)
+    yield _split("train", record, episodes, config.data.train_files[0])
     if config.data.heldout is not None and record.heldout_per_task:
         yield _split("heldout", record, episodes, config.data.heldout)
 

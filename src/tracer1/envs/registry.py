@@ -146,6 +146,7 @@ def _shipped(name: str) -> Any:
 async def _separate(factory: EnvFactory, images: Path, count: int) -> AsyncIterator[list[Env]]:
     where = f"environment {factory.name!r}: write its class as Class(images)"
     require_options(factory.made, {"images": images}, where)
+    images.mkdir(parents=True, exist_ok=True)
     envs: list[Env] = [factory.made(images=images) for _ in range(count)]
     try:
         yield envs

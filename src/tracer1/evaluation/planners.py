@@ -6,7 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tracer1.config.settings import Config, EvaluationSettings
-from tracer1.models.qwen3vl import LocalPlanner
+from tracer1.errors import UsageError
+from tracer1.models.address import is_url, shown_url
+from tracer1.models.choice import open_planner
+from tracer1.models.encoding import require_style
+from tracer1.models.local import LocalPlanner
 from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.results.manifest import Manifest, code_version, file_hash, weights_hash
 from tracer1.types import Model
@@ -29,22 +33,38 @@ class Planner:
     source: PlannerSource
 
 
+def planner_source(path: str | Path, *, name: str | None = None, blank_images: bool = False) -> PlannerSource:
+    """The source of a planner by ``--model`` and ``--model-name``: a folder, or a server and its model."""
+    if is_url(str(path)):
+        return PlannerSource(f"{shown_url(str(path))} {name}" if name else shown_url(str(path)))
+    return folder_source(path, blank_images=blank_images)
+
+
 def folder_source(path: str | Path, *, blank_images: bool = False) -> PlannerSource:
     """The source of a planner in a folder, its weights hashed."""
     return PlannerSource(str(path), weights_hash(path), blank_images)
 
 
-def load_planner(path: str | Path, config: Config, *, blank_images: bool = False) -> Planner:
-    """A planner in this process with the run's decoding settings."""
-    model = LocalPlanner(
+def load_planner(path: str | Path, config: Config, *, name: str | None = None, blank_images: bool = False) -> Planner:
+    """A planner with the run's decoding settings: a folder in this process, or a server's address.
+
+    name: the server's model, where it has several. Raises UsageError for a prompt that does not fit the chat template.
+    """
+    if blank_images and is_url(str(path)):
+        raise UsageError(f"blank images are for a planner in this process, and --model is the server {path}")
+    model = open_planner(
         path,
-        max_new_tokens=config.stage1.max_completion_tokens,
+        name=name,
+        max_tokens=config.stage1.max_completion_tokens,
         temperature=config.evaluation.temperature,
-        blank_images=blank_images,
         seed=config.seed,
+        settings=config.model,
         pixels=config.model.pixels,
     )
-    return Planner(model, folder_source(path, blank_images=blank_images))
+    if isinstance(model, LocalPlanner):
+        model.blank_images = blank_images
+        require_style(config.plan.prompt_version, model.processor, path)
+    return Planner(model, planner_source(path, name=name, blank_images=blank_images))
 
 
 def prompt_of(config: Config, horizon: int | None = None) -> PromptSpec:

@@ -13,16 +13,17 @@ from transformers import (
 )
 
 from tracer1.config.settings import NanoModelSettings
+from tracer1.models.loading import save_processor
 from tracer1.models.qwen3vl import make_processor
 
 
 def build_model(
     settings: NanoModelSettings, tokenizer: PreTrainedTokenizerFast, seed: int
 ) -> Qwen3VLForConditionalGeneration:
-    """A randomly initialised planner.
+    """A planner with random weights.
 
-    Matrices are drawn with standard deviation ``settings.init_std``: Hugging Face's 0.02 suits a width of thousands,
-    not of 128, and slows the forming of copying heads.
+    Matrices have the standard deviation ``settings.init_std``: Hugging Face's 0.02 suits a width of thousands, not of
+    128, where it delays the learning of copying heads.
     """
     torch.manual_seed(seed)
     head_dim = settings.hidden // settings.heads
@@ -83,9 +84,4 @@ def save_planner(
     ``processor``: the model's own; the nano planner's if None.
     """
     model.save_pretrained(out)
-    (processor or make_processor(tokenizer)).save_pretrained(out)
-    # Our class is Qwen3VLProcessor less its video half; whoever has torchvision loads the whole one.
-    file = out / "processor_config.json"
-    file.write_text(
-        file.read_text(encoding="utf-8").replace("PilQwen3VLProcessor", "Qwen3VLProcessor"), encoding="utf-8"
-    )
+    save_processor(processor or make_processor(tokenizer), out)

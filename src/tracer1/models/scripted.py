@@ -1,4 +1,4 @@
-"""A planner that says what it was given to say: the double of a model wherever none is needed."""
+"""A planner with scripted completions: a real small double of a model, for tests and trials."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ Script = Callable[[Sequence[Message]], str]
 
 
 class ScriptedModel:
-    """``tracer1.types.Model`` from a list of completions, said in order, or from a function of the prompt.
+    """``tracer1.types.Model`` from a list of completions, used in order, or from a function of the prompt.
 
-    ``prompts`` holds every prompt it was asked to complete, in order.
+    ``prompts`` holds all prompts so far, in order.
     """
 
     def __init__(self, script: Iterable[str] | Script) -> None:
         self.prompts: list[Sequence[Message]] = []
-        self._say: Script = script if callable(script) else _in_order(list(script))
+        self._script: Script = script if callable(script) else _in_order(list(script))
 
     def complete(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
-        """One completion for each prompt. Raises UsageError when a list has come to its end."""
+        """One completion for each prompt. Raises UsageError when the list is used up."""
         self.prompts += prompts
-        return [self._say(prompt) for prompt in prompts]
+        return [self._script(prompt) for prompt in prompts]
 
 
 def _in_order(completions: list[str]) -> Script:
-    left = iter(completions)
+    remaining = iter(completions)
 
-    def say(_: Sequence[Message]) -> str:
+    def next_completion(_: Sequence[Message]) -> str:
         try:
-            return next(left)
+            return next(remaining)
         except StopIteration:
-            raise UsageError(f"the script ends after {len(completions)} completions; give it more") from None
+            raise UsageError(f"the script has only {len(completions)} completions; add more") from None
 
-    return say
+    return next_completion

@@ -1,13 +1,13 @@
 """The nano planner's tokenizer: Qwen's special tokens and chat template over a small vocabulary of its own.
 
-Three kinds of token, in the order in which text is cut:
+There are three kinds of token, in the order in which text is split:
 
 1. *Boilerplate* of the plan dialect (``", "action": {"action_type": "`` ...) as added tokens. The text is unchanged, a
-   plan is 2.5 times shorter, and the model spends its capacity on what varies.
-2. *Template words* ("the", "field", "Submit") whole, with and without the space before them.
-3. *Pieces* of one or two characters, by byte-pair merges that never take in the space before a word, so that a string
-   has the same tokens after a space, a quotation mark or a line break. Copying a name from the task is then a plain
-   copy of tokens; with a GPT-2 vocabulary ``ada`` and `` ada`` differ and a nano model never learns it.
+   plan is 2.5 times shorter, and the model spends its capacity on the varying parts.
+2. *Template words* ("the", "field", "Submit"), whole, with and without the space before them.
+3. *Pieces* of one or two characters, by byte-pair merges that never include the space before a word, so that a string
+   has the same tokens after a space, a quotation mark or a line break. To copy a name from the task is then to copy
+   its tokens; with a GPT-2 vocabulary ``ada`` and `` ada`` differ, and a nano model never learns to copy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-# Qwen3-VL's chat template without tools and video, which the nano planner never sees.
+# Qwen3-VL's chat template without tools and video, which the nano planner does not use.
 CHAT_TEMPLATE = (
     "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' }}"
     "{%- if message.content is string %}{{- message.content }}{%- else %}{%- for part in message.content %}"
@@ -43,27 +43,27 @@ WORD = Regex(r" ?\p{L}+|\d| ?[^\s\p{L}\d]|\s")
 
 
 def boilerplate() -> tuple[str, ...]:
-    """The fixed text between a rendered plan's varying parts.
+    """The fixed text between the varying parts of a rendered plan.
 
-    It is found by rendering two plans rather than by repeating the format.
+    Two plans are rendered for it, so that the format is defined in one place.
     """
     from tracer1.plan.text import render_plan
     from tracer1.types import Plan, Step
 
-    mark = "\u00a7"  # stands in for what varies; JSON leaves it as it is
+    mark = "\u00a7"  # in place of each varying part; JSON does not escape it
 
     def step(status: str) -> Step:
         return Step(mark, mark, mark, status)  # type: ignore[arg-type]
 
     plans = [
         Plan((step("not done"), step(last)), mark, first_number=7) for last in ("not done", "done")
-    ]  # cut short, and whole
+    ]  # truncated, and complete
     parts = {part for plan in plans for chunk in render_plan(plan).split(mark) for part in _split_numbers(chunk)}
     return tuple(sorted((p for p in parts if len(p) > 1), key=lambda p: (-len(p), p)))
 
 
 def _split_numbers(chunk: str) -> Iterable[str]:
-    """Cut step numbers out of a piece of boilerplate: they vary."""
+    """Split a piece of boilerplate at its step numbers, which vary."""
     start = 0
     for i, ch in enumerate(chunk):
         if ch.isdigit():
@@ -73,9 +73,9 @@ def _split_numbers(chunk: str) -> Iterable[str]:
 
 
 def template_words(texts: Iterable[str], min_episodes: int) -> list[str]:
-    """Words (with their leading space) that occur in at least ``min_episodes`` of the texts.
+    """Words, with their leading space, that occur in at least ``min_episodes`` of the texts.
 
-    They are the language of the tasks, not the names in them.
+    They are the language of the tasks rather than the names in them.
     """
     split = pre_tokenizers.Split(WORD, "isolated")
     seen: Counter[str] = Counter()
@@ -94,7 +94,7 @@ def build_tokenizer(
             words.
         strings: copied strings; the source of the byte-pair pieces.
         pieces: how many merged pieces to learn.
-        min_episodes: a word is a template word if that many texts hold it.
+        min_episodes: a word is a template word if so many texts contain it.
     """
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

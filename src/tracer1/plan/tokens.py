@@ -118,5 +118,5 @@ def histogram(counts: Sequence[int], bins: int = 10) -> tuple[Bin, ...]:
     least = math.ceil((max(counts) - min(counts) + 1) / bins)
     power = int("1" + "0" * (len(str(least)) - 1))
     width = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= least)
-    found = Counter(count // width for count in counts)
-    return tuple(Bin(k * width, (k + 1) * width - 1, found[k]) for k in range(min(found), max(found) + 1))
+    filled = Counter(count // width for count in counts)
+    return tuple(Bin(k * width, (k + 1) * width - 1, filled[k]) for k in range(min(filled), max(filled) + 1))

@@ -28,6 +28,7 @@ from tracer1.recipes.train import stage_with_progress
 from tracer1.report.html import build_report
 from tracer1.results.files import read_value, write_json
 from tracer1.results.manifest import claim
+from tracer1.results.model_card import write_model_card
 from tracer1.results.run import locked, prepare
 from tracer1.results.schema import AgentResult, ConstantPlan, Estimate, ExecutorResult, Results
 
@@ -85,6 +86,8 @@ def _demo(config: Config, say: Say) -> Results:
     )
     results = replace(results, minutes={**clock.minutes, "all": round(sum(clock.minutes.values()), 2)})
     write_json(run / "results.json", results)
+    for name in STAGES[1:]:
+        write_model_card(run / "checkpoints" / name, config, name)  # now with its scores
     build_report([run], run / "report.html")
     return results
 

@@ -1,12 +1,11 @@
-"""Score completions that stand in a file: the ``tracer1 reward`` command without its argument parsing.
+"""Score the completions in a file: the ``tracer1 reward`` command without its argument parsing.
 
 In, one JSON object a line: ``{"id", "completion", "reference": [Step or action type, ...]}``; out, one record a line:
 ``{"id", "overall", "format", "accuracy", "terms"}``, and ``"unscored"`` with the reason where ``overall`` is null.
 
-No executor runs for stage 2: what it did is read from the line. Either ``"prediction"`` holds its Action (or the
-text that a tool returned), or the action of the completion's first step itself holds an Action's fields ("point",
-"content", ...). Where neither does, the sample is unscored. The recorded Action, ``box`` and ``observation`` stand in
-the reference's first step.
+No executor runs for stage 2; its action is read from the line. Either ``"prediction"`` is its Action (or the text that
+a tool returned), or the completion's first step has an Action's fields itself ("point", "content", ...). Without either
+the sample is unscored. The recorded Action, ``box`` and ``observation`` are read from the reference's first step.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ STAGES = (1, 2)
 def reward_file(
     lines: Iterable[str], stage: int = 1, profile: str = "paper", name: str = "input"
 ) -> Iterator[dict[str, Any]]:
-    """Score each line in turn; blank lines are passed over.
+    """Score each line in turn; blank lines are skipped.
 
-    name: what the lines come from, for messages.
+    name: the source of the lines, for messages.
     Raises UsageError for an unknown stage or profile, and DataError naming the line and the field of a bad record;
     the records before it have been yielded by then.
     """
@@ -86,7 +85,7 @@ def _stage_2(profile: grounded.GroundedProfile) -> _Scorer:
         reference = reference_from_json(record["reference"], f"{where}: reference")
         if reference.action is None:
             raise DataError(f"{where}: reference[0] holds no action; stage 2 compares with the recorded Action")
-        act = _agent(record, reference.action, profile, where)
+        act = _executor(record, reference.action, profile, where)
         if (reason := grounded.nothing_to_compare(reference)) is not None:
             raise DataError(f"{where}: reference[0]: {reason}")
         return grounded.score_grounded(record["completion"], reference, act, profile)
@@ -94,10 +93,10 @@ def _stage_2(profile: grounded.GroundedProfile) -> _Scorer:
     return score
 
 
-def _agent(
+def _executor(
     record: Mapping[str, Any], recorded: Action, profile: grounded.GroundedProfile, where: str
 ) -> Callable[[Step], Action]:
-    """The executor whose work stands in the line."""
+    """An executor that returns the line's own action."""
     prediction = record.get("prediction")
     if isinstance(prediction, str):
         return lambda step: Action(step.action_type, content=prediction)
@@ -108,7 +107,7 @@ def _agent(
 
 
 def _own_action(completion: str, recorded: Action, profile: grounded.GroundedProfile) -> Action:
-    """The Action that the completion's first step holds by itself, if it holds what must be compared."""
+    """The Action in the completion's first step, if it has all that must be compared."""
     parsed = parse_plan(completion, profile.reading)
     written = parsed.records[0]["action"]
     try:

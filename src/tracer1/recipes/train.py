@@ -14,17 +14,19 @@ from tracer1.data.recordings import missing_data
 from tracer1.errors import UsageError
 from tracer1.evaluation.gate import forget_stage_1, pass_gate
 from tracer1.evaluation.run import constant_plan
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_processor
+from tracer1.models.policy import load_policy
 from tracer1.progress import progress
 from tracer1.recipes.prepare_data import data_plan, ensure_data, ensure_episodes
 from tracer1.results.files import write_json
+from tracer1.results.model_card import write_model_card
 from tracer1.results.reading import CONSTANT_PLAN
 from tracer1.results.run import locked, prepare
 from tracer1.results.schema import MetricsRow
 from tracer1.training.base import train_base
 from tracer1.training.processes import first_does, process_count
 from tracer1.training.scoring import make_scorer
-from tracer1.training.stages import train_stage, training_rows
+from tracer1.training.stages import engine_settings, train_stage, training_rows
 from tracer1.training.trl.session import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -81,14 +83,23 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
 def _built(config: Config, names: Sequence[str]) -> list[str]:
     """Build the trainer of each stage and describe it."""
     lines = []
-    rows = training_rows(config.data.train)
-    processor, model = load_processor(config.model.path, config.model.pixels), load_model(config.model.path)
+    rows = training_rows(config.data.train_files)
+    processor = load_processor(config.model.path, config.model.pixels)
+    model = load_policy(config.model.path, config.model, config.peft, config.seed)
     for name in names:
         settings: StageSettings = getattr(config, name)
         scorer = make_scorer(config, name)
         with TemporaryDirectory() as scratch:
             make_trainer(
-                model, processor, rows, scorer, settings, Path(scratch), name, config.seed, extra=config.trainer
+                model,
+                processor,
+                rows,
+                scorer,
+                settings,
+                Path(scratch),
+                name,
+                config.seed,
+                extra=engine_settings(config),
             )
         lines.append(
             f"{name}: {settings.arithmetic()}; {len(rows)} windows; into {config.output_dir}/checkpoints/{name}"
@@ -102,7 +113,7 @@ def _begin_stage_1(config: Config, run: Path) -> None:
     The report draws that beside stage 1's reward, which is a plan reward too.
     """
     forget_stage_1(run)
-    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train))
+    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train_files))
 
 
 def stage_with_progress(config: Config, run: Path, name: str) -> Path:
@@ -117,7 +128,9 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
 
         if name == "stage1" and not first_does((run / "checkpoints" / name).exists):
             first_does(lambda: _begin_stage_1(config, run))
-        return train_stage(config, run, name, on_step)
+        made = train_stage(config, run, name, on_step)
+    first_does(lambda: write_model_card(made, config, name))
+    return made
 
 
 def base_with_progress(config: Config, run: Path) -> Path:
@@ -125,4 +138,6 @@ def base_with_progress(config: Config, run: Path) -> Path:
     ensure_episodes(config, logger.info)
     total = config.warmup.drill_steps + config.warmup.steps
     with progress("warm-up") as tick:
-        return train_base(config, run, lambda row: tick(int(row["step"]), total, f"loss {row['loss']:.3f}"))
+        made = train_base(config, run, lambda row: tick(int(row["step"]), total, f"loss {row['loss']:.3f}"))
+    write_model_card(made, config, "base")
+    return made

@@ -37,8 +37,9 @@ class Run:
     live: Mapping[str, list[EpisodeRow]] = field(default_factory=dict)
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path | str) -> Run:
     """Read a run directory. Raises DataError for a directory that is no run, or a file of it that cannot be read."""
+    path = Path(path)
     if not path.is_dir():
         raise DataError(f"{path}: no such directory; give the output directory of a training run")
     live = sorted((path / "live").glob("*.jsonl"))

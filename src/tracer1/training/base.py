@@ -14,6 +14,7 @@ from tracer1.data.store import read_episodes
 from tracer1.errors import SetupError, UsageError
 from tracer1.files import write_atomic
 from tracer1.models.nano import build_model, save_planner
+from tracer1.models.placement import placement_of
 from tracer1.models.qwen3vl import make_processor
 from tracer1.models.tokenizer import build_tokenizer
 from tracer1.plan.prompt import PROMPTS
@@ -33,7 +34,7 @@ def train_base(config: Config, run: Path, on_step: OnStep) -> Path:
         raise UsageError("the warm-up builds a nano model: give the config a 'nano' section and data.episodes")
     out = Path(config.model.path)
     if out.exists():
-        raise UsageError(f"{out} is there already; name another model.path, or remove it to train the base again")
+        raise UsageError(f"{out} exists; name another model.path, or remove it to train the base again")
     torch.manual_seed(config.seed)
     source = WarmupSource(
         read_episodes(config.data.episodes), PROMPTS[config.plan.prompt_version], config.data.episodes
@@ -41,7 +42,7 @@ def train_base(config: Config, run: Path, on_step: OnStep) -> Path:
     if not source.tasks:
         raise SetupError(f"{config.data.episodes} holds no episodes; record some with: tracer1 data record miniwob")
     tokenizer = build_tokenizer(source.templates(), source.strings(), config.nano.pieces, config.nano.word_episodes)
-    model = build_model(config.nano, tokenizer, config.seed)
+    model = build_model(config.nano, tokenizer, config.seed).to(placement_of(config.model).device)
     logger.info("%.2f M parameters, %d tokens", model.num_parameters() / 1e6, len(tokenizer))
     run_warmup(model, source, config.warmup, make_processor(tokenizer), run, config.seed, on_step)
 

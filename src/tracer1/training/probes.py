@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from tracer1.data.windows_file import row_messages
-from tracer1.models.qwen3vl import open_image
+from tracer1.models.encoding import encode, open_image
+from tracer1.models.loading import tokenizer_of
 from tracer1.plan.text import render_plan
 from tracer1.training.guards import CANARY_ROWS
 from tracer1.training.scoring import recorded
@@ -23,12 +24,12 @@ Pictures = list[list[Image.Image]]  # of each row
 
 def canary_rows(rows: Sequence[Row]) -> list[Row]:
     """Up to CANARY_ROWS rows, evenly spaced, of which no two show the same screenshots."""
-    found: dict[tuple[str, ...], Row] = {}
+    chosen: dict[tuple[str, ...], Row] = {}
     for index in range(0, len(rows), max(1, len(rows) // (8 * CANARY_ROWS))):
         row = rows[index]
-        if row["images"] and len(found) < CANARY_ROWS:
-            found.setdefault(tuple(row["images"]), row)
-    return list(found.values())
+        if row["images"] and len(chosen) < CANARY_ROWS:
+            chosen.setdefault(tuple(row["images"]), row)
+    return list(chosen.values())
 
 
 def pictures_of(rows: Sequence[Row]) -> Pictures:
@@ -72,23 +73,19 @@ def batch_of(
     ``input_ids`` and ``attention_mask`` (B, P + C), prompts padded on the left and completions on the right;
     ``logits_to_keep`` C; what the images became, and how many each row has.
     """
-    text_only = not hasattr(processor, "tokenizer")  # a tokenizer, whose template takes strings
-    prompts: list[Any] = [row["prompt"] if text_only else row_messages(row) for row in rows]
-    text = [processor.apply_chat_template(p, add_generation_prompt=True, tokenize=False) for p in prompts]
-    images: dict[str, Any] = {"images": list(pictures)} if any(pictures) else {}
-    inputs = processor(text=text, padding=True, padding_side="left", return_tensors="pt", **images)
+    inputs = encode(processor, [row_messages(row) for row in rows], pictures)
     length = max(map(len, completions))
-    pad = getattr(processor, "tokenizer", processor).pad_token_id
+    pad = tokenizer_of(processor).pad_token_id
     tails = torch.tensor([[*ids, *[pad] * (length - len(ids))] for ids in completions])
-    kept = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids in completions])
+    mask = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids in completions])
     batch = {
         **inputs,
         "input_ids": torch.cat([inputs["input_ids"], tails], dim=1),
-        "attention_mask": torch.cat([inputs["attention_mask"], kept], dim=1),
+        "attention_mask": torch.cat([inputs["attention_mask"], mask], dim=1),
         "logits_to_keep": length,
     }
     if any(pictures):
-        batch["num_images"] = [len(found) for found in pictures]
+        batch["num_images"] = [len(own) for own in pictures]
     for name in ("mm_token_type_ids", "token_type_ids"):
         if name in inputs:
             batch[name] = torch.cat([inputs[name], torch.zeros_like(tails)], dim=1)

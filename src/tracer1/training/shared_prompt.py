@@ -4,11 +4,11 @@ The distinct prompts of a batch and all their completions are laid out in one ro
 
     prompt 1 but its last token | last token, completion 1 | last token, completion 2 | ... | prompt 2 ...
 
-and the unchanged model runs over that row. Only attention knows of the layout: a prompt attends causally to itself, a
-completion to its prompt and to itself. Each segment begins with a copy of the prompt's last token, whose output is what
-predicts the completion's first token. Everything else of a transformer acts on each token by itself, so the results are
-those of the plain batch, and so are the gradients, which flow into the prompt from all its completions. The vision
-tower runs once a prompt. Of n (p + c) tokens p + n (c + 1) are left.
+and the unchanged model runs over that row. Only attention depends on the layout: a prompt attends causally to itself,
+a completion to its prompt and to itself. Each segment begins with a copy of the prompt's last token, whose output
+predicts the completion's first token. All other parts of a transformer act on each token by itself, so the results
+equal those of the plain batch, and so do the gradients, which flow into the prompt from all its completions. The
+vision tower runs once a prompt. Instead of n (p + c) tokens there are p + n (c + 1).
 
 The attention is registered with transformers under a name of its own; without a layout it is ``sdpa``.
 """
@@ -36,7 +36,7 @@ class Group:
     """Where a prompt and its ``n`` completions lie in the row: tokens ``start`` to ``start + prompt + n * width``."""
 
     start: int
-    prompt: int  # tokens of the prompt before its last
+    prompt: int  # tokens of the prompt without its last
     n: int
     width: int  # of a segment: the prompt's last token and the longest completion but its last token
 
@@ -100,7 +100,7 @@ def unavailable(model: Any) -> str | None:
 
 
 def install(model: Any) -> None:
-    """Let the model's language part attend by layout; without one it computes what it did.
+    """Let the model's language part attend by layout; without one its results are unchanged.
 
     Raises UsageError with ``unavailable``'s reason.
     """
@@ -289,14 +289,14 @@ def _kept(ids: Tensor, mask: Tensor) -> list[Tensor]:
 
 
 def _segment(last: Tensor, tail: Tensor, width: int) -> Tensor:
-    """(width,): the prompt's last token, then a completion but its last token; nobody reads what is past its end."""
+    """(width,): the prompt's last token, then a completion without its last token; what follows is never read."""
     segment = last.repeat(width)
     segment[1 : len(tail)] = tail[:-1]
     return segment
 
 
 def _readable(inputs: dict[str, Any], tails: Sequence[Tensor], places: dict[int, range], device: Any) -> Packed:
-    """The row with where each sample's figures will stand: samples one after the other."""
+    """The row and the places of each sample's figures, samples one after the other."""
     width = torch.tensor([len(tail) for tail in tails])
     scored = [place for b in range(len(tails)) for place in places[b]]
     return Packed(

@@ -1,8 +1,8 @@
-"""The supervised warm-up that makes the *base*: the stand-in for the pretrained model that the paper starts from.
+"""The supervised warm-up that makes the *base*, which stands in for the pretrained model that the paper starts from.
 
-Two phases. A text-only *drill* of single steps that copy from the goal comes first: copying forms only after a thousand
-or more optimiser steps, and these are the cheapest steps there are. Then windows with screenshots. The examples of a
-step are a pure function of (seed, step), so a run that was stopped goes on exactly where it was.
+It has two phases. First a text-only *drill* of single steps that copy from the goal: a network learns to copy only
+after a thousand or more optimiser steps, and these are the cheapest. Then windows with screenshots. The examples of a
+step are a pure function of (seed, step), so a stopped run resumes exactly.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from tracer1.config.settings import WarmupSettings
 from tracer1.errors import UsageError
-from tracer1.models.qwen3vl import open_image
+from tracer1.models.encoding import open_image
 from tracer1.training.checkpoints import disk_errors
 from tracer1.training.records import drop_steps_after
 from tracer1.training.warmup_data import Example, Phrasing, WarmupSource
@@ -33,7 +33,7 @@ STATE = "warmup_state.pt"
 class Collator:
     """Examples to padded tensors.
 
-    Patches of an image are kept by its path, as bytes: that is what their values are before normalisation.
+    The patches of each image are cached as bytes, which is what their values are before normalisation.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -85,7 +85,7 @@ class Collator:
 
 
 def completion_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
-    """Mean cross-entropy over completion tokens; the head runs only where there is something to predict."""
+    """Mean cross-entropy over completion tokens; the head runs on their positions alone."""
     labels = batch["labels"]
     hidden = model.model(**{k: v for k, v in batch.items() if k != "labels"}).last_hidden_state
     target = labels[:, 1:]
@@ -97,7 +97,7 @@ def completion_loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
 def batches(
     source: WarmupSource, settings: WarmupSettings, seed: int, first_step: int
 ) -> Iterator[tuple[int, list[Example]]]:
-    """(step, examples) from ``first_step`` on; the drill first, then windows with a share of drill mixed in."""
+    """(step, examples) from ``first_step`` on, which counts from 0: the drill, then windows and a share of drill."""
     far = Phrasing(settings.augment, settings.vague, settings.continuation, settings.horizon, settings.history)
     near = Phrasing(1.0, settings.vague, 0.0, 1, min(1, settings.history))
     for step in range(first_step, settings.drill_steps + settings.steps):
@@ -143,15 +143,15 @@ def run_warmup(
     state_file = out / STATE
     first_step = 0
     if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
+        state = torch.load(state_file, map_location="cpu", weights_only=True)
         try:
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError) as error:
-            raise UsageError(f"{state_file} is of another model or other data; remove it to begin anew") from error
+            raise UsageError(f"{state_file} is of another model or other data; remove it to start again") from error
         first_step = state["step"]
     drop_steps_after(out / "metrics.jsonl", "warmup", first_step)
-    collate = Collator(processor)
+    collate, device = Collator(processor), model.device
     model.train()
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -159,8 +159,8 @@ def run_warmup(
         for step, examples in batches(source, settings, seed, first_step):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, settings)
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
-                loss = completion_loss(model, collate(examples))
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+                loss = completion_loss(model, {k: v.to(device) for k, v in collate(examples).items()})
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             optimizer.step()

@@ -1,14 +1,12 @@
-"""Warm-up examples: recorded windows re-told so that a random network learns to read, to copy and to speak the dialect.
+"""Warm-up examples: recorded windows rephrased so that a random network learns to read, to copy and to write plans.
 
-It is to learn little more.
+Three changes to a recorded window keep the base as able, and as reactive, as the paper's starting model:
 
-Three changes to a recorded window make the base what the paper's starting model is, able but mostly reactive:
-
-- *augmentation*: strings that the plan copies from the goal are replaced, everywhere at once, by strings never seen, so
-  that copying is learnt and not a list of names;
-- *vague speech*: with probability ``vague`` a step names only the kind of its target ("click the field"), as one does
-  who does not know what the executor can find. Stage 2 teaches grounding;
-- *short sight*: after each step the plan goes on with probability ``continuation``. Stage 1 teaches foresight.
+- *augmentation*: strings that the plan copies from the goal are replaced, everywhere at once, by new strings, so that
+  the network learns to copy and not a list of names;
+- *vague steps*: with probability ``vague`` a step names only the kind of its target ("click the field"), as if it did
+  not know what the executor can find. Stage 2 teaches grounding;
+- *short plans*: after each step the plan goes on with probability ``continuation``. Stage 1 teaches foresight.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ COMMON_SHARE = 0.5  # a string in more than this share of a task's episodes belo
 
 @dataclass(frozen=True, slots=True)
 class Phrasing:
-    """How a window is re-told (see the module)."""
+    """How a window is rephrased (see the module); the first three are probabilities."""
 
     augment: float
     vague: float
@@ -87,10 +85,7 @@ def _whole(*texts: str) -> re.Pattern[str]:
 
 
 def invented(like: str, rng: random.Random) -> str:
-    """A string of the same kind never seen before.
-
-    It has letters for letters, in runs of like length and case, digits for digits, and all else as it was.
-    """
+    """A new string of the same kind: letters for letters, in runs of like length and case, digits for digits."""
 
     def run(match: re.Match[str]) -> str:
         old = match.group()
@@ -117,7 +112,7 @@ def rephrase(
     episode: Episode,
     copied: Sequence[str],
     t: int,
-    telling: Phrasing,
+    phrasing: Phrasing,
     prompt: PromptSpec,
     root: str | None,
     rng: random.Random,
@@ -125,39 +120,39 @@ def rephrase(
     """The example for step ``t`` (0-based). ``root`` is the store's folder, or None for a text-only example."""
     swaps = (
         {s: invented(s, rng) for s in copied if not s.isdigit() or f'"{s}"' in episode.goal}
-        if rng.random() < telling.augment
+        if rng.random() < phrasing.augment
         else {}
     )
 
     def swap(text: str) -> str:  # all at once: one string's replacement may be another string
         return _whole(*swaps).sub(lambda found: swaps[found.group()], text) if swaps else text
 
-    def tell(instruction: str) -> str:
+    def rephrased(instruction: str) -> str:
         parsed: Instruction = parse_instruction(instruction)
         parsed = replace(
             parsed,
             name=swaps.get(parsed.name, parsed.name) if parsed.name else parsed.name,
             content=swaps.get(parsed.content, parsed.content) if parsed.content else parsed.content,
         )
-        return render_instruction(drop_target_name(parsed) if rng.random() < telling.vague else parsed)
+        return render_instruction(drop_target_name(parsed) if rng.random() < phrasing.vague else parsed)
 
-    past = episode.steps[max(0, t - telling.history) : t]
-    history = [HistoryStep(s.abstraction, s.action.action_type, tell(s.instruction)) for s in past]
+    past = episode.steps[max(0, t - phrasing.history) : t]
+    history = [HistoryStep(s.abstraction, s.action.action_type, rephrased(s.instruction)) for s in past]
     length = 1
-    ahead = episode.steps[t : t + telling.horizon]
-    while length < len(ahead) and rng.random() < telling.continuation:
+    ahead = episode.steps[t : t + phrasing.horizon]
+    while length < len(ahead) and rng.random() < phrasing.continuation:
         length += 1
-    steps = tuple(Step(s.abstraction, s.action.action_type, tell(s.instruction), s.status) for s in ahead[:length])
+    steps = tuple(Step(s.abstraction, s.action.action_type, rephrased(s.instruction), s.status) for s in ahead[:length])
     shot = episode.steps[t].screenshot
     screenshot = f"{root}/{shot}" if root is not None and shot else None
     seen = Observation(screenshot, episode.steps[t].size, platform=episode.platform)
     task = Task(swap(episode.goal), episode.platform, episode.source)
-    messages = prompt.prompt(task, seen, history, t + 1, telling.horizon)
+    messages = prompt.prompt(task, seen, history, t + 1, phrasing.horizon)
     return Example(messages, render_plan(Plan(steps, thought_of(steps), first_number=t + 1)))
 
 
 def thought_of(steps: Sequence[Step]) -> str:
-    """The nano planner's whole thought: how far it looks."""
+    """The nano planner's whole thought: the length of its plan."""
     return f"{len(steps)} steps"
 
 
@@ -180,25 +175,27 @@ class WarmupSource:
         self.tasks = sorted(self.by_task)
         self.copying_tasks = sorted(t for t, steps in self.copying.items() if steps)
 
-    def draw(self, rng: random.Random, telling: Phrasing, *, copying: bool = False, text_only: bool = False) -> Example:
+    def draw(
+        self, rng: random.Random, phrasing: Phrasing, *, copying: bool = False, text_only: bool = False
+    ) -> Example:
         """An example; ``copying``: only of a step that copies from the goal, ``text_only``: without the screenshot."""
         if copying:
             episode, copied, t = rng.choice(self.copying[rng.choice(self.copying_tasks)])
         else:
             episode, copied = rng.choice(self.by_task[rng.choice(self.tasks)])
             t = rng.randrange(len(episode.steps))
-        return rephrase(episode, copied, t, telling, self.prompt, None if text_only else self.root, rng)
+        return rephrase(episode, copied, t, phrasing, self.prompt, None if text_only else self.root, rng)
 
     def templates(self) -> list[str]:
-        """One text per episode, its prompts and plans without the copied strings: whence the tokenizer's words."""
+        """One text per episode, its prompts and plans without the copied strings: the tokenizer's words."""
         rng = random.Random(0)
         texts = []
         for pairs in self.by_task.values():
             for episode, copied in pairs:
                 text = ""
                 for t, vague in ((0, 0.0), (len(episode.steps) - 1, 1.0)):
-                    telling = Phrasing(0.0, vague, 1.0, len(episode.steps), len(episode.steps))
-                    example = rephrase(episode, (), t, telling, self.prompt, None, rng)
+                    phrasing = Phrasing(0.0, vague, 1.0, len(episode.steps), len(episode.steps))
+                    example = rephrase(episode, (), t, phrasing, self.prompt, None, rng)
                     text += "\n".join(
                         [*(p["text"] for m in example.messages for p in m["content"]), example.completion, ""]
                     )
@@ -208,13 +205,13 @@ class WarmupSource:
         return texts
 
     def strings(self) -> list[str]:
-        """Copied strings, and invented ones like them: what the tokenizer's pieces come from."""
+        """Copied strings, and invented ones like them: the source of the tokenizer's pieces."""
         rng = random.Random(0)
         known = [s for pairs in self.by_task.values() for _, copied in pairs for s in copied]
         return known + [invented(s, rng) for s in known]
 
     def quoted(self) -> set[str]:
-        """Every string that the demonstrations quote: what a copied string must not be among to count as unseen."""
+        """Every string that the demonstrations quote; any other counts as unseen."""
         return {
             s
             for pairs in self.by_task.values()

@@ -16,7 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tracer1.config.settings import StageSettings
-from tracer1.models.qwen3vl import load_model, load_processor
+from tracer1.models.loading import load_model, load_processor
 from tracer1.results.schema import MetricsRow
 from tracer1.training.stages import training_rows
 from tracer1.training.trl.session import make_trainer, train_grpo
@@ -84,7 +84,7 @@ def test_both_stages_train_the_adapter_alone(
         assert after.keys() == adapter.keys()  # TRL's copy for the reference is gone
         assert not same(after, adapter)
         adapter = after
-    assert "every completion's prompt is encoded anew: the model has adapters" in caplog.text
+    assert "each completion's prompt is encoded separately: the model has adapters" in caplog.text
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["stage"], row["step"]) for row in metrics] == [(s, k) for s in ("stage1", "stage2") for k in (1, 2)]
     assert metrics[0]["mismatch"]["verdict"] == "fine"

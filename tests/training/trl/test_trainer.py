@@ -17,7 +17,9 @@ from nano_planner import Nano, each
 from tracer1.config.loading import load_config
 from tracer1.config.settings import StageSettings
 from tracer1.errors import SetupError, UsageError
-from tracer1.models.qwen3vl import LocalPlanner, load_model, load_processor, suppressed_tokens
+from tracer1.models.encoding import suppressed_tokens
+from tracer1.models.loading import load_model, load_processor
+from tracer1.models.local import LocalPlanner
 from tracer1.results.json_records import to_json
 from tracer1.results.schema import MetricsRow
 from tracer1.training.checkpoints import newest_intact
@@ -464,7 +466,7 @@ def test_sharing_prompts_changes_no_figure(
     train: Callable[..., Any], tmp_path: Path, changes: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     train(tmp_path / "shared", steps=1, **changes)
-    assert "encoded anew" not in caplog.text
+    assert "encoded separately" not in caplog.text
     train(tmp_path / "plain", steps=1, shared_prompt=False, **changes)
     one, two = lines(tmp_path / "shared/rollouts.jsonl"), lines(tmp_path / "plain/rollouts.jsonl")
     assert one == two  # what was sampled is the same
@@ -496,6 +498,6 @@ def test_where_prompts_cannot_be_shared_the_reason_is_told(
     settings = SETTINGS.model_copy(update={"beta": 0.0, "steps": 1})
     trainer = make_trainer(model, load_processor(nano.folder), rows, each(variety), settings, tmp_path, "stage1", 7)
     assert not trainer.share_prompts
-    assert "every completion's prompt is encoded anew: its attention is eager" in caplog.text
+    assert "each completion's prompt is encoded separately: its attention is eager" in caplog.text
     trainer.train()
     assert [row["step"] for row in lines(tmp_path / "metrics.jsonl")] == [1]

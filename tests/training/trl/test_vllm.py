@@ -14,7 +14,8 @@ from trl.generation import vllm_generation
 
 from tracer1.config.settings import StageSettings
 from tracer1.errors import SetupError, UsageError
-from tracer1.models.qwen3vl import load_model, load_processor, suppressed_tokens
+from tracer1.models.encoding import suppressed_tokens
+from tracer1.models.loading import load_model, load_processor
 from tracer1.training.requirements import check_stages
 from tracer1.training.stages import training_rows
 from tracer1.training.trl import vllm

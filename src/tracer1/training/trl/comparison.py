@@ -10,7 +10,7 @@ from datasets import Dataset
 from trl import GRPOTrainer
 
 from tracer1.config.settings import StageSettings
-from tracer1.models.qwen3vl import suppressed_tokens
+from tracer1.models.encoding import suppressed_tokens
 from tracer1.training.trl.arguments import grpo_config
 
 Row = dict[str, Any]

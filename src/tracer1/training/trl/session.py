@@ -11,7 +11,9 @@ from accelerate.utils import is_peft_model
 from datasets import Dataset
 
 from tracer1.config.settings import StageSettings
-from tracer1.models.qwen3vl import suppressed_tokens
+from tracer1.models.encoding import suppressed_tokens
+from tracer1.models.loading import tokenizer_of, vision_parameters
+from tracer1.models.policy import restore_policy
 from tracer1.results.schema import MetricsRow
 from tracer1.training.checkpoints import newest_intact
 from tracer1.training.processes import first_does
@@ -46,7 +48,7 @@ def train_grpo(
     checkpoint, done = first_does(lambda: _resume_point(run, stage, updates))
     if done >= settings.steps:  # TRL would train one step more
         if checkpoint:
-            load_weights(model, checkpoint)
+            restore_policy(model, checkpoint)
         return
     trainer = make_trainer(model, processor, rows, scorer, settings, run, stage, seed, on_step, extra)
     if checkpoint:
@@ -71,20 +73,11 @@ def make_trainer(
     """Everything up to the first step."""
     check_stages({stage: settings})
     if settings.freeze_vision:
-        _freeze_vision(model)
-    suppress = suppressed_tokens(getattr(processor, "tokenizer", processor))
+        for parameter in vision_parameters(model):
+            parameter.requires_grad_(False)
+    suppress = suppressed_tokens(tokenizer_of(processor))
     args = grpo_config(settings, run / "trainer" / stage, seed, suppress, extra)
     return PlanTrainer(Stage(stage, settings, scorer, run, on_step), model, processor, rows, args)
-
-
-def load_weights(model: Any, checkpoint: Path) -> None:
-    """Give the model, or its adapter, the weights of a checkpoint."""
-    if is_peft_model(model):
-        from peft import load_peft_weights, set_peft_model_state_dict
-
-        set_peft_model_state_dict(model, load_peft_weights(str(checkpoint)))
-    else:
-        model.load_state_dict(type(model).from_pretrained(checkpoint, dtype=model.dtype).state_dict())
 
 
 def _resume_point(run: Path, stage: str, updates: int) -> tuple[Path | None, int]:
@@ -94,10 +87,3 @@ def _resume_point(run: Path, stage: str, updates: int) -> tuple[Path | None, int
     for name in ("metrics.jsonl", "rollouts.jsonl"):
         drop_steps_after(run / name, stage, done)
     return checkpoint, done
-
-
-def _freeze_vision(model: Any) -> None:
-    bare = model.get_base_model() if is_peft_model(model) else model
-    tower = getattr(bare.model, "visual", None)
-    for parameter in tower.parameters() if tower is not None else ():
-        parameter.requires_grad_(False)

@@ -162,7 +162,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         if reason is None and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             reason = "the weights are sharded"
         if reason is not None:
-            logger.warning("every completion's prompt is encoded anew: %s", reason)
+            logger.warning("each completion's prompt is encoded separately: %s", reason)
             return False
         for model in bare:
             shared_prompt.install(model)

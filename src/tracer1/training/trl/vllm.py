@@ -16,7 +16,7 @@ from typing import Any
 
 from trl.generation import vllm_generation
 
-from tracer1.models.qwen3vl import open_image
+from tracer1.models.encoding import open_image
 
 
 def collapse_placeholders(prompts: Sequence[Sequence[int]], placeholder: int | None) -> list[list[int]]:
