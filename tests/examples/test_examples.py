@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from nano_planner import Nano
 
 from tracer1 import Step, check_env, make_executor, run_episode
 from tracer1.api import Planner
+from tracer1.config.settings import Config, DataSettings, RewardSettings
+from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import InstructionError
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import render_plan
+from tracer1.training.scoring import make_scorer
 from tracer1.types import Observation, Plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -99,20 +101,15 @@ def test_own_executor_refuses_what_it_cannot_do() -> None:
         asyncio.run(executor.act(Step("", "type", "type 'a'"), Observation(None, (0, 0))))
 
 
-def example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_own_reward_scores_each_completion() -> None:
-    reward: Callable[..., Any] = example("own_reward").short_plans
+def test_own_reward_scores_each_completion(nano: Nano) -> None:
+    settings = RewardSettings(function="own_reward:short_plans")
+    config = Config(output_dir="run", reward=settings, data=DataSettings(train=str(nano.windows)))
     one = render_plan(Plan((Step("a", "click", "click"),)))
     two = render_plan(Plan((Step("a", "click", "click"), Step("b", "type", "type"))))
-    assert [score.overall for score in reward([one, two, "nothing"], [{}, {}, {}])] == [1.0, 0.5, 0.0]
+    rows = list(absolute_rows(str(nano.windows)))[:3]
+    for stage in ("stage1", "stage2"):
+        scores = make_scorer(config, stage)([one, two, "nothing"], rows)
+        assert [score.overall for score in scores] == [1.0, 0.5, 0.0]
 
 
 def test_the_notebook_runs(tmp_path: Path) -> None:
