@@ -21,7 +21,7 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 LAYERS = (
     "types",
     "errors",
-    "keys",
+    "credentials",
     "extensions",
     "files",
     "assets",
@@ -49,7 +49,7 @@ LAYERS = (
     "cli",
 )
 PURE = ("coordinates.py", "formats.py", "keyboard.py", "actions.py", "plan/", "rewards/")
-CORE = ("types.py", "errors.py", "keys.py", "extensions.py", *PURE, "executors/instruction.py")
+CORE = ("types.py", "errors.py", "credentials.py", "extensions.py", *PURE, "executors/instruction.py")
 IMPURE = {"os", "io", "pathlib", "shutil", "tempfile", "time", "datetime", "random", "secrets", "socket", "subprocess"}
 
 # Who may import a framework, and nobody else. The doctor asks each whether it works.

@@ -9,7 +9,7 @@ from typing import IO, Any
 from urllib.request import Request
 
 from tracer1.checks.findings import CheckItem
-from tracer1.keys import KEY, key_for, key_hint, same_origin
+from tracer1.credentials import KEY, key_for, key_hint, same_origin
 
 TIMEOUT = 3.0  # seconds
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+from tracer1.credentials import KEY, PORTS, key_for
 from tracer1.errors import UsageError
-from tracer1.keys import KEY, PORTS, key_for
 
 NO_KEY = "none"  # sent to a server that gets no key: local servers want none, and the client must send something
 

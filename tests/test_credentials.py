@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracer1.keys import key_for, key_hint, same_origin
+from tracer1.credentials import key_for, key_hint, same_origin
 
 KEY = {"OPENAI_API_KEY": "secret"}
 
