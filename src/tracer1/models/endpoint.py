@@ -41,7 +41,7 @@ class Endpoint:
     A request that fails is tried again ``retries`` times, waiting longer each time; ``timeout`` is in seconds, for each
     try; at most ``parallel`` requests run at once. With ``cached``, greedy answers are kept on disk by server, model,
     settings and prompt (images by their bytes): for models that do not change behind their name. ``trusted``: the user
-    named the address outside the configuration, so it gets the key (keys.py).
+    named the address outside the configuration, so it gets the key (credentials.py).
     """
 
     def __init__(
