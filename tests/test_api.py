@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chat_server import chat_server
 from nano_planner import Nano
 
 import tracer1
@@ -34,7 +35,8 @@ def run_folder(tmp_path: Path) -> Path:
     """The folder of a run of two steps."""
     run = tmp_path / "runs" / "demo"
     run.mkdir(parents=True)
-    (run / "config.yaml").write_text(dump_config(Config(output_dir="runs/demo", plan=PlanSettings(horizon=3))))
+    plan = PlanSettings(horizon=3, prompt_version="full-1")
+    (run / "config.yaml").write_text(dump_config(Config(output_dir="runs/demo", plan=plan)))
     rows = [{"stage": "stage1", "step": step, "reward": 0.5 * step} for step in (1, 2)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (run / "rollouts.jsonl").write_text(json.dumps({"completion": "x", "advantage": 0.0}) + "\n")
@@ -73,6 +75,16 @@ def test_a_planner_knows_the_prompt_of_its_run(run_folder: Path, nano: Nano) -> 
     assert tracer1.load_planner(folder, prompt_version="brief-1", horizon=1).spec.version == "brief-1"
     with pytest.raises(UsageError, match="unknown prompt version 'brief-9'"):
         tracer1.load_planner(folder, prompt_version="brief-9")
+
+
+def test_a_served_planner_plans(tmp_path: Path, png: Callable[..., bytes]) -> None:
+    screen = tmp_path / "screen.png"
+    screen.write_bytes(png())
+    with chat_server() as server:
+        server.script = lambda _: tracer1.render_plan(PLAN)
+        planner = tracer1.load_planner(server.url)
+        assert planner.plan("Send.", screen) == PLAN
+    assert planner.spec.version == "full-2"
 
 
 def test_an_episode_runs_where_a_loop_is_running() -> None:

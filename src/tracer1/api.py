@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from tracer1.agent.loop import Limits, run_episodes
-from tracer1.config.loading import load_config
 from tracer1.config.planner import planner_settings, settings_of
+from tracer1.config.settings import Config
 from tracer1.envs.checker import EnvFinding, examine
 from tracer1.envs.registry import parse_env
 from tracer1.errors import UsageError
@@ -52,7 +52,7 @@ class Planner:
 def load_planner(
     model: Path | str,
     *,
-    model_name: str = "",
+    model_name: str | None = None,
     horizon: int | None = None,
     history: int | None = None,
     prompt_version: str | None = None,
@@ -60,19 +60,21 @@ def load_planner(
     """A planner from a Hugging Face folder, a hub name or the URL of an OpenAI-compatible server (``.../v1``).
 
     model_name: the server's model, where it has several. horizon, history, prompt_version: those that the planner was
-    trained with if None. Raises SetupError when no planner can be loaded.
+    trained with if None; of a model of another origin, 5, 5 and the full prompt in the style of its chat template.
+    Raises UsageError for an unknown prompt version, SetupError when no planner can be loaded.
     """
-    own = planner_settings(model) or settings_of(load_config("nano"))
-    version = prompt_version or own.prompt_version
-    if version not in PROMPTS:
-        raise UsageError(f"unknown prompt version {version!r}: use {' or '.join(PROMPTS)}")
-    steps = own.horizon if horizon is None else horizon
-    past = own.history if history is None else history
-    spec = replace(PROMPTS[version], horizon=steps, history=past)
-    from tracer1.models.choice import open_planner
+    from tracer1.models.choice import fitting_prompt, open_planner
 
-    opened = open_planner(model, name=model_name, max_tokens=own.max_completion_tokens, pixels=own.pixels)
-    return Planner(opened, spec)
+    if prompt_version is not None and prompt_version not in PROMPTS:
+        raise UsageError(f"unknown prompt version {prompt_version!r}: use {' or '.join(PROMPTS)}")
+    trained = planner_settings(model)
+    own = trained or settings_of(Config(output_dir=""))
+    pixels = trained.pixels if trained else None
+    planner = open_planner(model, name=model_name, max_tokens=own.max_completion_tokens, pixels=pixels)
+    spec = own.prompt() if trained else fitting_prompt(own.prompt(), planner)
+    spec = PROMPTS[prompt_version] if prompt_version is not None else spec
+    steps = own.horizon if horizon is None else horizon
+    return Planner(planner, replace(spec, horizon=steps, history=own.history if history is None else history))
 
 
 # ---- acting ----------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_every_field_is_tried() -> None:
     assert OTHER.keys() == {field.name for field in fields(Manifest)}
 
 
-@pytest.mark.parametrize("name", OTHER.keys() - {"model"})
+@pytest.mark.parametrize("name", [name for name in OTHER if name != "model"])
 def test_a_file_that_was_made_otherwise_is_refused(file: Path, name: str) -> None:
     other = replace(MADE, **{name: OTHER[name]})
     with pytest.raises(UsageError, match=r"planner\.jsonl was made with ") as caught:
