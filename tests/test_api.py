@@ -37,8 +37,6 @@ def run_folder(tmp_path: Path) -> Path:
     run.mkdir(parents=True)
     plan = PlanSettings(horizon=3, prompt_version="full-1")
     (run / "config.yaml").write_text(dump_config(Config(output_dir="runs/demo", plan=plan)))
-        dump_config(Config(output_dir="runs/demo", plan=PlanSettings(horizon=3, prompt_version="full-1")))
-    )
     rows = [{"stage": "stage1", "step": step, "reward": 0.5 * step} for step in (1, 2)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (run / "rollouts.jsonl").write_text(json.dumps({"completion": "x", "advantage": 0.0}) + "\n")

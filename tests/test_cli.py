@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ import typer
 from tracer1.cli import common, training
 from tracer1.cli import main as cli
 from tracer1.config.loading import load_config
-from tracer1.errors import UsageError
+from tracer1.data.store import EpisodeStore, read_episodes, write_episodes
+from tracer1.errors import SetupError, UsageError
 from tracer1.plan.text import render_plan
-from tracer1.types import Plan, Step
+from tracer1.types import Action, Plan, Step
 
 ROOT = Path(__file__).parents[1]
 
@@ -149,7 +150,7 @@ def test_a_config_that_is_not_there(run: Callable[..., Result], tmp_path: Path) 
     for command in ("train", "check"):
         one_line(run(command, tmp_path / "none.yaml"), 2, "none.yaml", "No such file")
     (tmp_path / "broken.yaml").write_text("a: [")
-    one_line(run("train", tmp_path / "broken.yaml"), 2, "broken.yaml line ", "not YAML")
+    one_line(run("train", tmp_path / "broken.yaml"), 2, "broken.yaml: not YAML: line ")
 
 
 def test_windows_that_are_not_there(run: Callable[..., Result], config: Path) -> None:
@@ -286,7 +287,7 @@ def test_an_unknown_benchmark(run: Callable[..., Result], config: Path, tmp_path
 def test_windows_and_what_is_in_them(run: Callable[..., Result], toy_store: Any, tmp_path: Path) -> None:
     out = tmp_path / "train.parquet"
     result = run("data", "windows", toy_store.directory, "--out", out, "--horizon", "3", "--prompt", "brief-1")
-    assert (result.code, result.out) == (0, f"192 windows of 48 episodes in {out}\n")
+    assert (result.code, result.out) == (0, f"192 windows in {out}, of 48 episodes in all\n")
     assert result.err.splitlines()[-1].startswith("windows: 48/48, ")
     inspected = run("data", "inspect", out)
     assert inspected.code == 0
@@ -307,6 +308,48 @@ def test_windows_and_what_is_in_them(run: Callable[..., Result], toy_store: Any,
         run("data", "windows", toy_store.directory, "--out", out, "--prompt", "x"), 2, "unknown prompt version 'x'"
     )
     assert run("data", "inspect", tmp_path / "none").code in (1, 2)
+
+
+def test_windows_of_several_stores(run: Callable[..., Result], toy_store: Any, tmp_path: Path) -> None:
+    episode = next(read_episodes(toy_store.directory))
+    bad = replace(episode.steps[0], action=Action("swipe"))
+    write_episodes(tmp_path / "own", [replace(episode, episode_id=f"own/{i}") for i in range(40)])
+    EpisodeStore(tmp_path / "own").append(replace(episode, episode_id="bad", steps=(bad,)))
+    words = ("data", "windows", toy_store.directory, tmp_path / "own", "--out", tmp_path / "w.parquet")
+    refused = run(*words)
+    assert refused.code == 1
+    assert "episodes.jsonl line 41: steps[0].action: action 'swipe' is unknown" in refused.err.splitlines()[-1]
+    result = run(*words, "--heldout", "0.1", "--skip-invalid")
+    assert result.code == 0, result
+    assert f"held-out windows in {tmp_path / 'w.heldout.parquet'}" in result.out
+    assert result.err.splitlines()[-1] == "left out: 1 invalid episodes"
+
+
+def test_rows_are_converted_by_a_map(run: Callable[..., Result], png: Callable[..., bytes], tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(png())
+    turns = [{"from": "human", "value": "<image>Wait"}, {"from": "gpt", "value": "Action: wait()"}]
+    (tmp_path / "rows.json").write_text(json.dumps([{"id": "a", "images": ["0.png"], "conversations": turns}]))
+    words = ("data", "convert", "rows", "--raw", tmp_path / "rows.json", "--out", tmp_path / "out")
+    one_line(run(*words), 2, "rows needs --map FILE.yaml")
+    one_line(run(*words, "--map", "none"), 2, "no map 'none'; give a YAML file, or one of gui_r1, sharegpt")
+    result = run(*words, "--map", "sharegpt")
+    assert result.out.startswith(f"1 episodes, 1 steps from 1 records in {tmp_path / 'out'}")
+
+
+def test_a_group_of_errors_is_one_line(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks side by side raise groups; a full disk in one of them was a traceback."""
+
+    def fail() -> None:
+        inner = ExceptionGroup("tasks", [KeyError("x"), SetupError("images: the disk is full; free some space")])
+        raise BaseExceptionGroup("unhandled errors in a TaskGroup", [inner])
+
+    monkeypatch.setattr(cli, "app", fail)
+    one_line(run("data"), 1, "images: the disk is full")
+
+
+def test_a_path_that_is_no_text_is_printed(run: Callable[..., Result]) -> None:
+    done = run("data", "inspect", "\udcff.jsonl")
+    one_line(done, 1, "no such file or directory")
 
 
 def test_demonstrations_of_an_unknown_task(run: Callable[..., Result], tmp_path: Path) -> None:

@@ -28,7 +28,13 @@ README, METHOD, DEVIATIONS, DATA, LOG = (
 )
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = (README, *PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
-MADE_BY_RUNS = ("runs/", "data/", "build/", "dist/", "models/smollm2")  # outputs of the commands that the documents show
+MADE_BY_RUNS = (
+    "runs/",
+    "data/",
+    "build/",
+    "dist/",
+    "models/smollm2",
+)  # by commands in the documents
 GENERATED = ("reference/cli.md", "reference/config.md")  # by docs/hooks.py
 TOP = {p.name for p in ROOT.iterdir()}
 

@@ -3,7 +3,7 @@
 Names are UI-TARS' unified space (METHOD section 2). Points are fractions of the screenshot. A scroll's direction says
 where the new content comes from. On the platform ``tools`` an action is a tool's name with ``arguments``; once the tool
 has run, ``content`` holds its output. Actions of a corpus that UI-TARS has no name for have rows of
-their own (``EXTRA_ACTIONS``); none is rewritten into another action.
+their own (``EXTRA_ACTIONS``); they are never rewritten into another action.
 """
 
 from __future__ import annotations
@@ -115,6 +115,27 @@ def is_tool(action_type: str) -> bool:
     return action_type not in ACTIONS
 
 
+@cache
+def _specs(platform: Platform, source: str) -> dict[str, ActionSpec]:
+    return {spec.name: spec for spec in offered(platform, source)}
+
+
+@cache
+def _spec(kind: str, platform: Platform, source: str) -> ActionSpec:
+    """The row of an action, or one made for a tool; ActionError when the platform has no such action."""
+    known = _specs(platform, source)
+    if kind in known:
+        return known[kind]
+    if platform == "tools" and kind not in ACTIONS:
+        return ActionSpec(kind, ("tools",), ("arguments",), ("content",), "")
+    raise ActionError(f"action '{kind}' is unknown on {platform}: use one of {', '.join(known)}")
+
+
+def is_offered(kind: str, platform: Platform, source: str = "") -> bool:
+    """Whether the platform, or the corpus ``source``, has an action of this name. On ``tools`` every tool's is."""
+    return kind in _specs(platform, source) or (platform == "tools" and kind not in ACTIONS)
+
+
 def validate(action: Action, platform: Platform, source: str = "") -> None:
     """Raise ActionError, naming the argument, unless ``action`` is of ``platform`` and its arguments are in order.
 
@@ -122,34 +143,35 @@ def validate(action: Action, platform: Platform, source: str = "") -> None:
     says in what is typed or where keys are pressed.
     """
     kind = action.action_type
-    known = {spec.name: spec for spec in offered(platform, source)}
-    spec = known.get(kind)
-    if platform == "tools" and not spec and kind not in ACTIONS:
-        spec = ActionSpec(kind, ("tools",), ("arguments",), ("content",), "")
-    if spec is None:
-        raise ActionError(f"action '{kind}' is unknown on {platform}: use one of {', '.join(known)}")
-    optional: tuple[Argument, ...] = spec.optional
-    if kind in ON_ELEMENT:
-        optional = (*optional, "element")
+    spec = _spec(kind, platform, source)
     for name in ARGUMENTS:
         value = getattr(action, name)
-        if value is None and name in spec.required and not (name == "point" and action.element is not None):
-            raise ActionError(f"action '{kind}' lacks '{name}'")
-        if value is not None and name not in spec.required + optional:
-            raise ActionError(f"action '{kind}' takes no '{name}'")
-        if name in _POINTS and value is not None:
-            _check_point(value, f"action '{kind}': '{name}'")
-        if name in _TEXTS and value is not None and name not in spec.optional and not value.strip(" "):
-            raise ActionError(f"action '{kind}' has an empty '{name}'")
-    if action.direction is not None and action.direction not in DIRECTIONS:
-        raise ActionError(f"action '{kind}': 'direction' is {action.direction!r}; use one of {', '.join(DIRECTIONS)}")
+        if value is None:
+            if name in spec.required and not (name == "point" and action.element is not None):
+                raise ActionError(f"action '{kind}' lacks '{name}'")
+        else:
+            _check_argument(spec, name, value)
 
 
-def _check_point(point: Point, what: str) -> None:
+def _check_argument(spec: ActionSpec, name: Argument, value: Any) -> None:
+    takes = name in spec.required or name in spec.optional or (name == "element" and spec.name in ON_ELEMENT)
+    if not takes:
+        raise ActionError(f"action '{spec.name}' takes no '{name}'")
+    if name in _POINTS:
+        _check_point(value, spec.name, name)
+    elif name in _TEXTS and name not in spec.optional and not value.strip(" "):
+        raise ActionError(f"action '{spec.name}' has an empty '{name}'")
+    elif name == "direction" and value not in DIRECTIONS:
+        raise ActionError(f"action '{spec.name}': 'direction' is {value!r}; use one of {', '.join(DIRECTIONS)}")
+
+
+def _check_point(point: Point, kind: str, name: str) -> None:
     if point.frame != FRACTION:
-        raise ActionError(f"{what} is in the frame {point.frame.name}: convert it to fractions")
+        raise ActionError(f"action '{kind}': '{name}' is in the frame {point.frame.name}: convert it to fractions")
     if not (0.0 <= point.x <= 1.0 and 0.0 <= point.y <= 1.0):
-        raise ActionError(f"{what} is off the screen: ({point.x:g}, {point.y:g})")
+        raise ActionError(
+            f"action '{kind}': '{name}' is off the screen: ({point.x:g}, {point.y:g}); give fractions of its size"
+        )
 
 
 # ---- JSON ------------------------------------------------------------------------------------------------------------
@@ -196,9 +218,12 @@ def action_from_json(record: object, where: str = "action") -> Action:
 
 
 def _point(value: object, what: str) -> Point:
-    if not isinstance(value, list | tuple) or len(value) != 2 or any(type(v) not in (int, float) for v in value):
-        raise DataError(f"{what} is not [x, y], two fractions of the screen")
-    return Point(float(value[0]), float(value[1]))
+    try:
+        if isinstance(value, list | tuple) and len(value) == 2 and all(type(v) in (int, float) for v in value):
+            return Point(float(value[0]), float(value[1]))
+    except OverflowError:  # an integer of hundreds of digits
+        pass
+    raise DataError(f"{what} is not [x, y], two fractions of the screen")
 
 
 # ---- sameness --------------------------------------------------------------------------------------------------------

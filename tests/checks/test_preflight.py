@@ -26,7 +26,7 @@ from tracer1.data.windows_file import write_windows
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.tokens import PromptSize, Vision
 from tracer1.plan.windows import episode_windows
-from tracer1.types import Action, Episode, Window
+from tracer1.types import Action, Episode, Point, Window
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NANO = CONFIGS.parent / "models" / "nano-base"
@@ -210,10 +210,10 @@ def test_torch_is_not_imported(tmp_path: Path, store: EpisodeStore, windows: lis
 def test_counts_are_those_of_the_real_processor(nano: Nano) -> None:
     from PIL import Image
 
-    from tracer1.data.windows_file import read_windows, windows_store
+    from tracer1.data.windows_file import read_windows, windows_stores
     from tracer1.models.loading import load_processor
 
-    windows, store = list(read_windows(nano.windows))[:40], windows_store(nano.windows)
+    windows, store = list(read_windows(nano.windows))[:40], windows_stores(nano.windows)[0]
     processor = load_processor(nano.folder, (20_000, 50_000))
     texts = [processor.apply_chat_template(list(w.prompt), add_generation_prompt=True, tokenize=False) for w in windows]
     images = [[Image.open(store.path(path)) for path in w.images] for w in windows]
@@ -340,6 +340,24 @@ def test_stage_2_needs_a_recorded_point_within_its_box(
     assert not item.ok
     assert item.detail == "1 of 2 recorded plans score less than they should: login-user/7 step 1 scores 0.100"
     assert "train gold plans, stage 2" not in checked("stage2.steps=0", rows=rows)
+
+
+def test_invalid_actions_are_named(
+    model: Path, windows: list[Window], checked: Callable[..., dict[str, CheckItem]]
+) -> None:
+    """Both were accepted: a point in pixels, and an action that no platform has."""
+
+    def with_action(action: Action) -> Window:
+        step = dataclasses.replace(windows[1].reference.steps[0], action_type=action.action_type)
+        reference = dataclasses.replace(windows[1].reference, steps=(step,), action=action, box=None)
+        return dataclasses.replace(windows[1], reference=reference)
+
+    rows = [windows[0], with_action(Action("click", Point(400, 300))), with_action(Action("swipe"))]
+    item = checked(rows=rows)["train data"]
+    assert not item.ok
+    assert "3 rows; 2 invalid: row 1: reference[0].action: action 'click': 'point' is off the screen" in item.detail
+    assert "row 2: reference[0].action: action 'swipe' is unknown on web: use one of click" in item.detail
+    assert "tracer1 data inspect" in item.remedy
 
 
 def test_a_tool_agent_that_misses_is_told(

@@ -105,7 +105,7 @@ def test_numbers_without_a_dot_are_numbers_in_free_sections_too(minimal: Path) -
         ("seed.low=3", "seed is a value, not a section"),
         ("seed", "override 'seed': expected key=value"),
         ("=3", "override '=3': expected key=value"),
-        ("seed=[1", "override 'seed=[1' line 1: not YAML"),
+        ("seed=[1", "override 'seed=[1': not YAML: line 1: expected"),
     ],
 )
 def test_each_mistake_is_one_line_that_names_the_key(minimal: Path, override: str, message: str) -> None:
@@ -124,13 +124,13 @@ def test_mistakes_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"config\.yaml: output_dir is missing; add it"):
         load_config(path)
     path.write_text("a: [1\nb: 2\n")
-    with pytest.raises(UsageError, match=r"config\.yaml line 2: not YAML"):
+    with pytest.raises(UsageError, match=r"config\.yaml: not YAML: line 2: expected"):
         load_config(path)
     path.write_text("- 1\n")
     with pytest.raises(UsageError, match="expected keys and values"):
         load_config(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="not UTF-8 text"):
         load_config(path)
     path.write_text("output_dir: x\nlr: 1\nsteps: 2\n")
     with pytest.raises(UsageError, match=r"unknown key 'lr'.* \(and 1 more\)"):

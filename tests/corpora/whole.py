@@ -16,7 +16,8 @@ from tracer1.actions import validate
 from tracer1.data.conversion.batches import episode_lines
 from tracer1.data.conversion.corpus import Corpus, RawRecord, UnusableRecord
 from tracer1.data.inspection.inspect import inspect_path
-from tracer1.data.store import episode_from_json, episode_to_json, read_episodes
+from tracer1.data.records import episode_from_json, episode_to_json
+from tracer1.data.store import read_episodes
 from tracer1.data.windows import make_windows
 from tracer1.data.windows_file import read_windows
 from tracer1.errors import DataError

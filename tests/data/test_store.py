@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracer1.data.records import episode_from_json, episode_to_json
 from tracer1.data.store import (
     EPISODES,
     EpisodeStore,
-    episode_from_json,
-    episode_to_json,
     load_elements,
+    put_last,
     read_episodes,
     write_episodes,
 )
@@ -295,3 +295,22 @@ def test_a_full_disk_is_told_in_one_line_and_taken_back(store: EpisodeStore, epi
     assert "the disk is full" in second
     assert (store.directory / EPISODES).read_bytes() == before
     assert sorted((store.directory / "images").iterdir()) == images
+
+
+# ---- order -----------------------------------------------------------------------------------------------------------
+
+
+def test_episodes_are_put_last_in_an_order(store: EpisodeStore, episode: Episode) -> None:
+    def ids() -> list[str]:
+        return [e.episode_id for e in read_episodes(store.directory)]
+
+    put_last(store.directory, ["x"])
+    assert ids() == []
+    for name in ("a", "b", "c", "d", "b"):
+        store.append(dataclasses.replace(episode, episode_id=name, goal=f"goal {len(ids())}"))
+    with (store.directory / EPISODES).open("ab") as file:
+        file.write(b'{"half')  # by a writer that was killed
+    put_last(store.directory, ["c", "b", "x"], without=["d"])
+    assert ids() == ["a", "c", "b"]
+    assert [e.goal for e in read_episodes(store.directory)] == ["goal 0", "goal 2", "goal 4"]  # the last "b" is kept
+    assert (store.directory / EPISODES).read_bytes().endswith(b"}\n")

@@ -22,7 +22,7 @@ from tracer1.data.windows_file import (
     row_to_window,
     window_to_row,
     windows_settings,
-    windows_store,
+    windows_stores,
     write_rows,
     write_windows,
 )
@@ -119,7 +119,7 @@ def test_a_window_without_images_is_text(windows: list[Window]) -> None:
 
 def test_the_store_is_found_from_the_file(file: Path, store: EpisodeStore, windows: list[Window]) -> None:
     assert windows_settings(file) == {"store": "../episodes", "horizon": "5", "history": "5"}
-    assert windows_store(file).path(windows[0].images[0]).read_bytes()[:4] == b"\x89PNG"
+    assert windows_stores(file)[0].path(windows[0].images[0]).read_bytes()[:4] == b"\x89PNG"
 
 
 def test_datasets_loads_plain_columns(tmp_path: Path, file: Path, windows: list[Window]) -> None:
@@ -163,7 +163,7 @@ def test_many_row_groups_keep_their_order(tmp_path: Path, windows: list[Window])
 )
 def test_a_prompt_laid_out_otherwise_is_refused(windows: list[Window], content: list[dict[str, str]]) -> None:
     window = dataclasses.replace(windows[0], prompt=({"role": "user", "content": content},), images=("a.png",))
-    with pytest.raises(DataError, match="'login-user/7' step 0: the prompt cannot be kept"):
+    with pytest.raises(DataError, match="'login-user/7' step 0: the prompt cannot be stored"):
         window_to_row(window)
 
 
@@ -205,4 +205,4 @@ def test_files_that_are_no_windows(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column 'images'"):
         list(read_windows(tmp_path / "other.parquet"))
     with pytest.raises(DataError, match="names no episode store"):
-        windows_store(tmp_path / "other.parquet")
+        windows_stores(tmp_path / "other.parquet")

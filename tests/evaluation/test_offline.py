@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from nano_planner import Nano
 
-from tracer1.data.windows_file import read_rows, read_windows
+from tracer1.data.windows_file import absolute_rows, read_windows, row_to_window
 from tracer1.evaluation.offline import OfflineResult, copied_exactly, evaluate_windows, goal_of
 from tracer1.executors.dom import DomExecutor
 from tracer1.executors.instruction import drop_target_name, parse_instruction, render_instruction
@@ -33,16 +33,17 @@ def evaluate(nano: Nano, windows: list[Window]) -> Callable[..., OfflineResult]:
     """Evaluate a planner that makes of each window's reference what the function says."""
 
     def run(plan: Callable[[Sequence[Step]], str], known: Sequence[str] = (), **options: Any) -> OfflineResult:
-        told = {str(w.prompt): w.reference.steps for w in windows}
+        rows = list(absolute_rows(str(nano.windows)))
+        told = {str(w.prompt): w.reference.steps for w in map(row_to_window, rows)}
 
         def complete(prompt: Sequence[Message]) -> str:
             return plan(told[str(tuple(prompt))])
 
         return evaluate_windows(
             ScriptedModel(complete),
-            list(read_rows(nano.windows)),
+            rows,
             TrajectoryScorer(trajectory.PAPER),
-            GroundedScorer(grounded.PAPER, DomExecutor(), nano.store),
+            GroundedScorer(grounded.PAPER, DomExecutor()),
             horizon=HORIZON,
             known_strings=known,
             **options,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -31,8 +32,10 @@ from tracer1.evaluation import gate
 from tracer1.evaluation.gate import gate_manifest, pass_gate
 from tracer1.evaluation.offline import window_id
 from tracer1.evaluation.planners import folder_source, prediction_manifest
-from tracer1.evaluation.run import HELDOUT
+from tracer1.evaluation.run import HELDOUT, known_strings
 from tracer1.models.loading import load_model, load_processor
+from tracer1.plan.text import render_plan
+from tracer1.plan.windows import reference_from_json
 from tracer1.recipes.train import names_of, plan_of, stage_with_progress, train
 from tracer1.results.files import append
 from tracer1.results.manifest import claim, made_with
@@ -41,6 +44,7 @@ from tracer1.training.base import SEEN
 from tracer1.training.scoring import GroundedScorer, TrajectoryScorer, make_scorer
 from tracer1.training.stages import checkpoint_of, train_stage, training_rows
 from tracer1.training.warmup import STATE
+from tracer1.types import Plan
 
 WARMUP = {"drill_steps": 1, "drill_batch": 2, "steps": 2, "batch": 3, "bf16": False, "horizon": 3, "save_every": 1}
 
@@ -348,7 +352,27 @@ def test_rows_name_images_that_can_be_opened_from_anywhere(
         training_rows("none.parquet")
 
 
-def test_the_scorer_is_the_configured_one(configured: Callable[..., Config], nano: Nano, tmp_path: Path) -> None:
+def test_several_files_are_one_training_set(configured: Callable[..., Config], nano: Nano, tmp_path: Path) -> None:
+    """Each row's images, elements and files are found in its own store."""
+    moved = tmp_path / "other" / "episodes"
+    shutil.copytree(nano.store.directory, moved)
+    make_windows(moved, tmp_path / "w.parquet", 3, 2, "brief-1")
+    config = configured(f"data.train=[{nano.windows}, {tmp_path / 'w.parquet'}]")
+    rows = list(training_rows(config.data.train_files))
+    half = len(rows) // 2
+    assert {row["store"] for row in rows[:half]} == {str(nano.store.directory.resolve())}
+    assert {row["store"] for row in rows[half:]} == {str(moved.resolve())}
+    assert all(image.startswith(f"{row['store']}/images/") for row in rows for image in row["images"])
+    shutil.rmtree(nano_elements := moved / "elements")
+    scorer = make_scorer(config, "stage2")
+    first = render_plan(Plan(reference_from_json(json.loads(rows[0]["reference"])).steps))
+    assert scorer([first], rows[:1])[0].overall == pytest.approx(1.0)
+    with pytest.raises(DataError, match=re.escape(str(nano_elements))):  # no other store is looked into
+        scorer([first], rows[half : half + 1])
+    assert known_strings(config) == known_strings(configured(f"data.train={nano.windows}"))
+
+
+def test_the_scorer_is_the_configured_one(configured: Callable[..., Config]) -> None:
     config = configured("reward.profile=prototype", "reward.gamma=0.5", "reward.lambda_fmt=0.3", "reward.radius=0.01")
     first = make_scorer(config, "stage1")
     assert isinstance(first, TrajectoryScorer)
@@ -357,7 +381,6 @@ def test_the_scorer_is_the_configured_one(configured: Callable[..., Config], nan
     second = make_scorer(config, "stage2")
     assert isinstance(second, GroundedScorer)
     assert (second.profile.radius, second.executor.name) == (0.01, "dom")
-    assert second.store.directory.resolve() == nano.store.directory.resolve()
 
 
 def test_the_last_checkpoint_is_found(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from nano_planner import Nano
 
 from tracer1.config.settings import Config
 from tracer1.data.store import EpisodeStore
-from tracer1.data.windows_file import read_rows
+from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import DataError, ExecutorError, TrainingError, UsageError
 from tracer1.executors.dom import DomExecutor
 from tracer1.plan.prompt import PROMPTS
@@ -43,7 +43,7 @@ class Unreachable:
 
 @pytest.fixture(scope="module")
 def rows(nano: Nano) -> list[dict[str, Any]]:
-    return list(read_rows(nano.windows))
+    return list(absolute_rows(str(nano.windows)))
 
 
 def row_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def gold(row: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def stage_2(nano: Nano) -> GroundedScorer:
-    return GroundedScorer(grounded.PAPER, DomExecutor(), nano.store)
+    return GroundedScorer(grounded.PAPER, DomExecutor())
 
 
 @pytest.mark.parametrize("profile", ["paper", "prototype"])
@@ -73,7 +73,7 @@ def test_the_gold_plan_earns_one_in_stage_1(rows: list[dict[str, Any]], profile:
 
 @pytest.mark.parametrize("profile", ["paper", "prototype"])
 def test_the_gold_step_is_executed_right_in_stage_2(nano: Nano, rows: list[dict[str, Any]], profile: str) -> None:
-    scorer = GroundedScorer(grounded.PROFILES[profile], DomExecutor(), nano.store)
+    scorer = GroundedScorer(grounded.PROFILES[profile], DomExecutor())
     for row in rows:
         (score,) = scorer([gold(row)], [row])
         assert (score.accuracy, score.overall) == (1.0, pytest.approx(1.0))
@@ -104,9 +104,9 @@ def test_garbage_is_scored(rows: list[dict[str, Any]], stage_2: GroundedScorer, 
 
 
 def test_a_tool_agent_that_fails_leaves_the_sample_unscored(nano: Nano, rows: list[dict[str, Any]]) -> None:
-    function = RewardFunction(GroundedScorer(grounded.PAPER, Unreachable(), nano.store))
+    function = RewardFunction(GroundedScorer(grounded.PAPER, Unreachable()))
     said = [gold(rows[0]), "no plan at all"]
-    columns = {name: [row[name] for row in rows[:2]] for name in ("reference", "images", "episode_id", "step")}
+    columns = {name: [row[name] for row in rows[:2]] for name in ("reference", "images", "episode_id", "step", "store")}
     assert function(said, **columns) == [None, 0.0]
     assert function.last[0].unscored == "no answer within 30 s"
     assert function.last[1].unscored is None
@@ -138,9 +138,9 @@ def test_the_recorded_screen_is_what_the_tool_agent_sees(nano: Nano, rows: list[
 
 
 def test_missing_elements_are_an_error_and_no_zero(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    scorer = GroundedScorer(grounded.PAPER, DomExecutor(), EpisodeStore(tmp_path))
+    scorer = GroundedScorer(grounded.PAPER, DomExecutor())
     with pytest.raises(DataError, match="cannot be read"):
-        scorer([gold(rows[0])], [rows[0]])
+        scorer([gold(rows[0])], [{**rows[0], "store": str(tmp_path)}])
 
 
 def test_a_row_without_an_action_is_unscored_and_costs_no_other(
@@ -169,10 +169,10 @@ def test_the_executor_is_not_shown_what_came_of_the_step(tmp_path: Path) -> None
     )
     episode = Episode("e", "mm-traj", "tools", "What is the total?", "train", steps, files=("files/a.png",))
     store = EpisodeStore(tmp_path)
-    made = [row_of(row) for row in episode_rows(episode, PROMPTS["brief-1"])]
+    made = [{**row_of(row), "store": str(tmp_path)} for row in episode_rows(episode, PROMPTS["brief-1"])]
     assert [recorded_observation([], recorded(row), store).text for row in made] == [None, "total: 42"]
     assert recorded_observation([], recorded(made[0]), store).files == (str(tmp_path / "files/a.png"),)
-    scorer = GroundedScorer(grounded.PAPER, Echo(), store)
+    scorer = GroundedScorer(grounded.PAPER, Echo())
     plan = render_plan(Plan((Step("", "ocr", "read it", arguments={"image": "a.png"}),)))
     assert [score.accuracy for score in scorer([plan, plan], made)] == [0.0, 0.0]
 
@@ -186,7 +186,7 @@ def test_many_steps_are_executed_at_once(rows: list[dict[str, Any]], nano: Nano)
             await together.wait()
             return await super().act(step, observation)
 
-    scorer = GroundedScorer(grounded.PAPER, Waiting(), nano.store, concurrency=8, timeout=20)
+    scorer = GroundedScorer(grounded.PAPER, Waiting(), concurrency=8, timeout=20)
     scores = scorer([gold(row) for row in rows[:8]], rows[:8])
     assert [score.accuracy for score in scores] == [1.0] * 8
 
@@ -197,7 +197,7 @@ def test_a_step_that_takes_too_long_is_unscored(rows: list[dict[str, Any]], nano
             await asyncio.sleep(60)
             raise AssertionError
 
-    (score,) = GroundedScorer(grounded.PAPER, Hanging(), nano.store, timeout=0.05)([gold(rows[0])], [rows[0]])
+    (score,) = GroundedScorer(grounded.PAPER, Hanging(), timeout=0.05)([gold(rows[0])], [rows[0]])
     assert (score.overall, score.unscored) == (None, "executor 'dom': no answer within 0.05 s")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from tracer1.checks.findings import CheckItem, some, split_remedy
@@ -13,7 +14,8 @@ from tracer1.checks.gold import GoldScores, gold_plan, name_of
 from tracer1.checks.tokens import TextCounter, plans_item, prompts_item
 from tracer1.data.images import image_size
 from tracer1.data.store import EpisodeStore
-from tracer1.data.windows_file import read_rows, row_to_window, windows_store
+from tracer1.data.validation import invalid_window
+from tracer1.data.windows_file import absolute_rows, read_rows, row_store, row_to_window, windows_stores
 from tracer1.errors import DataError, FrameError, TraceR1Error
 from tracer1.evaluation.constant_plan import best_constant_plan, describe
 from tracer1.plan.tokens import PromptSize, Vision
@@ -44,8 +46,9 @@ class _Rows:
     """The result of one pass over a file."""
 
     count: int = 0
-    images: dict[str, Size | None] = field(default_factory=dict)
+    images: dict[Path, Size | None] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    invalid: list[str] = field(default_factory=list)  # rows that can be read, and must not be trained on
     bad_images: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)  # of the rows that were measured
     prompts: list[PromptSize] = field(default_factory=list)
@@ -57,8 +60,7 @@ class _Rows:
 def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckItem]]:
     """The number of rows of a windows file, and the findings on it. ``name``: train or heldout."""
     try:
-        store = windows_store(file)
-        rows = _read_all(file, store, measure)
+        rows = _read_all(file, windows_stores(file), measure)
     except DataError as error:
         return 0, [CheckItem(f"{name} data", False, *split_remedy(error))]
     items = _data_items(name, file, rows)
@@ -71,8 +73,8 @@ def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckI
         )
     )
     items.append(plans_item(f"{name} plan tokens", rows.names, rows.plans, measure.plan_limit, exact))
-    if measure.executor and measure.grounded and rows.count and not (rows.unread or rows.bad_images):
-        scorer = GroundedScorer(measure.grounded, measure.executor, store)
+    if measure.executor and measure.grounded and rows.count and not (rows.unread or rows.invalid or rows.bad_images):
+        scorer = GroundedScorer(measure.grounded, measure.executor)
         items.append(_executor_item(name, file, scorer, rows.count))
     return rows.count, items
 
@@ -80,30 +82,38 @@ def check_rows(name: str, file: str, measure: Measure) -> tuple[int, list[CheckI
 def _data_items(name: str, file: str, rows: _Rows) -> list[CheckItem]:
     """The findings on what can be read."""
     look = f"look at them with `tracer1 data inspect {file}`, then record or convert those episodes again"
-    unread = f"; unreadable: {some(rows.unread)}" if rows.unread else ""
+    detail = f"{file}: {rows.count} rows"
+    detail += f"; unreadable: {some(rows.unread)}" if rows.unread else ""
+    detail += f"; {len(rows.invalid)} invalid: {some(rows.invalid)}" if rows.invalid else ""
+    sound = bool(rows.count) and not (rows.unread or rows.invalid)
     bad_images = f"; unreadable: {some(rows.bad_images)}" if rows.bad_images else ""
     return [
-        CheckItem(f"{name} data", bool(rows.count) and not rows.unread, f"{file}: {rows.count} rows{unread}", look),
+        CheckItem(f"{name} data", sound, detail, look),
         CheckItem(f"{name} images", not rows.bad_images, f"{len(rows.images)} files{bad_images}", look),
     ]
 
 
-def _read_all(file: str, store: EpisodeStore, measure: Measure) -> _Rows:
+def _read_all(file: str, stores: Sequence[EpisodeStore], measure: Measure) -> _Rows:
     rows, numbered = _Rows(), enumerate(read_rows(file))
     while batch := list(islice(numbered, BATCH)):
-        _read(batch, store, measure, rows)
+        _read(batch, stores, measure, rows)
     return rows
 
 
-def _read(batch: Iterable[tuple[int, dict[str, Any]]], store: EpisodeStore, measure: Measure, rows: _Rows) -> None:
+def _read(
+    batch: Iterable[tuple[int, dict[str, Any]]], stores: Sequence[EpisodeStore], measure: Measure, rows: _Rows
+) -> None:
     windows, golds, sizes = [], [], []
     for number, row in batch:
         rows.count += 1
         try:
             window = row_to_window(row, f"row {number}")
+            store = row_store(stores, row, f"row {number}")
         except DataError as error:
             rows.unread.append(str(error))
             continue
+        if problems := invalid_window(window):
+            rows.invalid.append(f"row {number}: {': '.join(problems[0])}")
         gold = gold_plan(window)
         rows.references[tuple(step.action_type for step in window.reference.steps)] += 1
         rows.gold.add(window, gold, measure.trajectory, measure.grounded)
@@ -121,15 +131,16 @@ def _read(batch: Iterable[tuple[int, dict[str, Any]]], store: EpisodeStore, meas
 
 def _image(path: str, window: Window, store: EpisodeStore, vision: Vision, rows: _Rows) -> Size | None:
     """The size in the header, read once however many rows show the image; None where it cannot be used."""
-    if path not in rows.images:
+    key = store.directory / path
+    if key not in rows.images:
         try:
             size = image_size(store.path(path))
             vision.tokens(size)
-            rows.images[path] = size
+            rows.images[key] = size
         except (DataError, FrameError) as error:
-            rows.images[path] = None
+            rows.images[key] = None
             rows.bad_images.append(f"{name_of(window)}: {error}")
-    return rows.images[path]
+    return rows.images[key]
 
 
 def _constant_items(name: str, rows: _Rows, profile: TrajectoryProfile) -> list[CheckItem]:
@@ -141,7 +152,7 @@ def _constant_items(name: str, rows: _Rows, profile: TrajectoryProfile) -> list[
 
 def _executor_item(name: str, file: str, scorer: GroundedScorer, count: int) -> CheckItem:
     """The configured executor on an even sample of the recorded first steps; stage 2 cannot teach what it misses."""
-    rows = list(islice(read_rows(file), 0, None, -(-count // TRIED)))
+    rows = list(islice(absolute_rows(file), 0, None, -(-count // TRIED)))
     missed = [reason for row in rows if (reason := _missed(row, scorer)) is not None]
     detail = f"{len(rows) - len(missed)} of {len(rows)} recorded first steps hit their recorded target"
     detail += f"; not {some(missed)}" if missed else ""
@@ -152,9 +163,8 @@ def _executor_item(name: str, file: str, scorer: GroundedScorer, count: int) -> 
 def _missed(row: dict[str, Any], scorer: GroundedScorer) -> str | None:
     """The row and why the executor missed its target, or None."""
     window = row_to_window(row)
-    images = [str(scorer.store.path(path).resolve()) for path in window.images]
     try:
-        (score,) = scorer([gold_plan(window)], [{**row, "images": images}])
+        (score,) = scorer([gold_plan(window)], [row])
     except TraceR1Error as error:
         return f"{name_of(window)}: {error}"
     if score.accuracy == 1:

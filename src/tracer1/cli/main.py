@@ -5,6 +5,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage; one line on stderr says what an
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -78,14 +79,29 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to report of a group that tasks side by side raised: the first with a message for users, if any."""
+    ours = group.subgroup((TraceR1Error, OSError))
+    error: BaseException = ours or group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def main() -> None:
     """Run the command line. A failure that this library foresees becomes one line and an exit code."""
     quieten()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path or an id may hold bytes that are no text
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     debug = "--debug" in sys.argv
     run: Callable[..., Any] = app
     try:
-        run()
+        try:
+            run()
+        except BaseExceptionGroup as group:
+            raise first_of(group) from group
     except TraceR1Error as error:
         if debug:
             raise

@@ -5,7 +5,6 @@ An unknown key is an error that names the nearest known key.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,16 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from tracer1.assets import resolve_config, shipped_configs
 from tracer1.config.settings import Config
-from tracer1.errors import UsageError
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads ``3e-5`` as the number it is, where YAML 1.1 asks for a dot and a sign."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+from tracer1.errors import DataError, UsageError
+from tracer1.files import parse_yaml, read_yaml
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None) -> Config:
@@ -39,13 +30,10 @@ def load_config(path: Path | str, overrides: Sequence[str] = (), values: Mapping
     Raises UsageError in one line: the file, the key, what is wrong and the nearest known key.
     """
     try:
-        text = Path(resolve_config(path)).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        known = ", ".join(shipped_configs())
-        raise UsageError(f"{path}: cannot be read: {error.strerror}; configurations that ship: {known}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    settings = _parse(text, str(path))
+        settings = read_yaml(Path(resolve_config(path)))
+    except DataError as error:
+        known = f"; configurations that ship: {', '.join(shipped_configs())}" if _is_missing(error) else ""
+        raise UsageError(f"{error}{known}") from error
     if not isinstance(settings, dict):
         raise UsageError(f"{path}: expected keys and values, such as 'output_dir: runs/mine'")
     for key, value in (values or {}).items():
@@ -56,6 +44,10 @@ def load_config(path: Path | str, overrides: Sequence[str] = (), values: Mapping
         return Config.model_validate(settings)
     except ValidationError as error:
         raise UsageError(f"{path}: {_explain(error)}") from error
+
+
+def _is_missing(error: DataError) -> bool:
+    return isinstance(error.__cause__, FileNotFoundError)
 
 
 def dump_config(config: Config) -> str:
@@ -70,11 +62,9 @@ def config_keys() -> tuple[str, ...]:
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{where}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+        return parse_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"{where}: not YAML: {error}") from error
 
 
 def _override(settings: dict[str, Any], override: str) -> None:
@@ -112,9 +102,14 @@ def _explain(error: ValidationError) -> str:
     else:
         said = first["msg"].removeprefix("Value error, ")
         # A section's own check is told about the whole section, which is not worth repeating.
-        shown = "" if isinstance(first["input"], Mapping | BaseModel) else f" (found {first['input']!r})"
+        shown = "" if isinstance(first["input"], Mapping | BaseModel) else f" (found {_short(first['input'])})"
         message = f"{key}: {said[0].lower()}{said[1:]}{shown}"
     return message + (f" (and {len(others)} more)" if others else "")
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 RENAMED = {

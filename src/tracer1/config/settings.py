@@ -25,6 +25,7 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 AboveZero = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Files = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Settings(BaseModel):
@@ -106,20 +107,26 @@ class DataSettings(Settings):
     """Where the training instances are: Parquet files of `tracer1 data windows`."""
 
     episodes: str | None = None  # folder of the recorded episodes; the warm-up reads them
-    train: str = "data/train.parquet"  # the windows to train on
+    train: Files = "data/train.parquet"  # the windows to train on: a file, or a list of files
     heldout: str | None = None  # windows for the plan reward between the stages
     record: RecordSettings | None = None
+
+    @property
+    def train_files(self) -> tuple[str, ...]:
+        """The files of training windows."""
+        return (self.train,) if isinstance(self.train, str) else self.train
+
+    @model_validator(mode="after")
+    def _recorded_into_one(self) -> Self:
+        if self.record is not None and len(self.train_files) > 1:
+            raise ValueError("train is a list; where data.record makes the windows, name one file")
+        return self
 
     @model_validator(mode="after")
     def _recorded_somewhere(self) -> Self:
         if self.record is not None and self.episodes is None:
             raise ValueError("record needs data.episodes, the folder for the recorded episodes")
         return self
-
-    @property
-    def train_files(self) -> tuple[str, ...]:
-        """The files of training windows."""
-        return (self.train,)
 
     @property
     def files(self) -> Iterator[tuple[str, str]]:

@@ -6,12 +6,14 @@ A row is what trainers load as it stands (``datasets.load_dataset("parquet")``, 
     images      list of paths, relative to the episode store
     reference   the Reference as JSON text (``tracer1.plan.windows``)
     episode_id, step, source
+    store       which of the file's episode stores the paths are relative to; only where there are several
 
 A chat message holds its content as parts, texts and images; a row keeps the text in ``prompt`` and the paths in
 ``images``. Going back, every text is one part and the images stand before the text of the first user message, which is
-what TRL makes of such a row too. ``window_to_row`` refuses a prompt laid out otherwise, so none comes back different.
+what TRL makes of such a row too. ``window_to_row`` refuses any other layout, so every prompt comes back unchanged.
 ``tracer1.plan.windows.episode_rows`` makes the same rows straight from an episode.
-The store's place, relative to the file, is kept in the Parquet's key-value metadata with the settings of the windows.
+The places of the stores, relative to the file, are in the Parquet's key-value metadata: ``tracer1.store``, and where
+there are several ``tracer1.store.1`` and so on. The settings of the windows (``tracer1.horizon``, ...) are beside them.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,10 +48,12 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS_PER_GROUP = 1024
-# Least and greatest are kept of what a reader may look for, not of long texts.
+# Statistics only of columns that a reader may filter by, not of long texts.
 _STORAGE = {"compression": "zstd", "write_statistics": ["episode_id", "step", "source"]}
 _PREFIX = "tracer1."
-_STORE = "store"
+_STORE = "store"  # a metadata key, and a column where there are several stores
+
+Store: TypeAlias = Path | str
 
 
 # ---- one row ---------------------------------------------------------------------------------------------------------
@@ -59,7 +64,7 @@ def window_to_row(window: Window) -> dict[str, Any]:
     prompt = [{"role": m["role"], "content": _plain_text(m["content"])} for m in window.prompt]
     if tuple(row_messages({"prompt": prompt, "images": window.images})) != window.prompt:
         raise DataError(
-            f"window {window.episode_id!r} step {window.step}: the prompt cannot be kept in Parquet; "
+            f"window {window.episode_id!r} step {window.step}: the prompt cannot be stored in Parquet; "
             "each message holds one text part, and the images stand before that of the first user message"
         )
     return {
@@ -111,33 +116,72 @@ def _plain_text(content: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write_windows(
-    path: Path | str, windows: Iterable[Window], store: Path | str, settings: Mapping[str, str | int] | None = None
+    path: Path | str,
+    windows: Iterable[Window],
+    store: Store | Sequence[Store],
+    settings: Mapping[str, str | int] | None = None,
 ) -> int:
-    """``write_rows`` of windows; also raises DataError for a window that cannot be kept."""
+    """``write_rows`` of windows; also raises DataError for a prompt that a row cannot hold."""
     return write_rows(path, map(window_to_row, windows), store, settings)
 
 
 def write_rows(
     path: Path | str,
     rows: Iterable[dict[str, Any]],
-    store: Path | str,
+    store: Store | Sequence[Store],
     settings: Mapping[str, str | int] | None = None,
 ) -> int:
-    """Write rows to one Parquet file, a row group at a time; the file appears whole or not at all.
+    """Write rows to one Parquet file as ``open_rows`` does; returns their number."""
+    with open_rows(path, store, settings) as file:
+        for row in rows:
+            file.add(row)
+    return file.count
 
-    ``store`` is the episode store that the image paths are relative to; ``settings`` (horizon, history, ...) are kept
-    as metadata. Returns the number of rows. Raises DataError for text that cannot be kept, SetupError for a disk that
-    is full.
+
+class RowFile:
+    """A Parquet file that is being written, a row group at a time."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer, self._group = writer, list[dict[str, Any]]()
+        self.count = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Write one row. With several stores its ``store`` is the number of its own."""
+        self.count += 1
+        self._group.append(row)
+        if len(self._group) == ROWS_PER_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that are still buffered."""
+        if self._group:
+            self._writer.write_table(_table(self._group, self._writer.schema))
+            self._group.clear()
+
+
+@contextmanager
+def open_rows(
+    path: Path | str, store: Store | Sequence[Store], settings: Mapping[str, str | int] | None = None
+) -> Iterator[RowFile]:
+    """A Parquet file to add rows to; it appears whole when the block ends well, or not at all.
+
+    ``store``: the episode store, or stores, that the paths are relative to. ``settings`` (horizon, history, ...) are
+    stored as metadata. Raises DataError for text that no file can hold, SetupError for a disk that is full.
     """
     path = Path(path)
-    notes = {_STORE: os.path.relpath(store, path.parent), **(settings or {})}
-    schema = SCHEMA.with_metadata({_PREFIX + key: str(value) for key, value in notes.items()})
-    rows, count = iter(rows), 0
+    stores = [store] if isinstance(store, Path | str) else list(store)
+    notes = {_store_key(i): os.path.relpath(place, path.parent) for i, place in enumerate(stores)}
+    notes |= {key: str(value) for key, value in (settings or {}).items()}
+    schema = SCHEMA if len(stores) == 1 else SCHEMA.append(pa.field(_STORE, pa.int64()))
+    schema = schema.with_metadata({_PREFIX + key: os.fsencode(value) for key, value in notes.items()})
     with atomic(path) as handle, pq.ParquetWriter(handle, schema, **_STORAGE) as writer:
-        while group := list(islice(rows, ROWS_PER_GROUP)):
-            writer.write_table(_table(group, schema))
-            count += len(group)
-    return count
+        file = RowFile(writer)
+        yield file
+        file.flush()
+
+
+def _store_key(number: int) -> str:
+    return f"{_STORE}.{number}" if number else _STORE
 
 
 def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -163,15 +207,18 @@ def read_windows(path: Path | str) -> Iterator[Window]:
 
 
 def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
-    """Stream the raw rows of a file; DataError when it is no Parquet file or lacks a column."""
+    """Stream the raw rows of a file, each with the number of its ``store``; DataError when it is no Parquet file or
+    lacks a column."""
     with _open(path) as file:
-        absent = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
+        present = file.schema_arrow.names
+        absent = [name for name in SCHEMA.names if name not in present]
         if absent:
             raise DataError(f"{path}: no column {absent[0]!r}; write the file with `tracer1 data windows`")
+        columns = [*SCHEMA.names, *([_STORE] if _STORE in present else [])]
         try:
-            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=SCHEMA.names):
-                yield from batch.to_pylist()
-        except (pa.ArrowException, OSError) as error:
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns):
+                yield from ({_STORE: 0, **row} for row in batch.to_pylist())
+        except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
             raise DataError(f"{path}: damaged: {error}") from error
 
 
@@ -183,7 +230,7 @@ def count_windows(path: Path | str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """How much of a windows file comes from one source."""
+    """The windows and episodes of one source in a windows file."""
 
     name: str
     windows: int
@@ -200,28 +247,43 @@ def count_sources(path: Path | str) -> tuple[SourceCount, ...]:
             for row in table.to_pylist():
                 windows[row["source"]] += row["count_all"]
                 episodes[row["source"]].add(row["episode_id"])
-    return tuple(SourceCount(name, count, len(episodes[name])) for name, count in windows.items())
+    return tuple(SourceCount(name, number, len(episodes[name])) for name, number in windows.items())
 
 
 def schema_text(path: Path | str) -> dict[str, str]:
-    """The file's columns and their types, for people."""
+    """The file's columns and their types, to be displayed."""
     with _open(path) as file:
         return {column.name: str(column.type) for column in file.schema_arrow}
 
 
 def windows_settings(path: Path | str) -> dict[str, str]:
-    """What the file's metadata says of its windows: ``store`` and the settings that ``write_windows`` was given."""
+    """The file's metadata: the stores and the settings that ``open_rows`` was given."""
     with _open(path) as file:
-        pairs = ((key.decode(), value.decode()) for key, value in (file.schema_arrow.metadata or {}).items())
+        pairs = ((key.decode(), os.fsdecode(value)) for key, value in (file.schema_arrow.metadata or {}).items())
         return {key.removeprefix(_PREFIX): value for key, value in pairs if key.startswith(_PREFIX)}
 
 
-def windows_store(path: Path | str) -> EpisodeStore:
-    """The episode store that a file's image paths are relative to; DataError when the file does not name one."""
-    settings = windows_settings(path)
-    if _STORE not in settings:
+def store_places(settings: Mapping[str, str]) -> list[str]:
+    """The stores that a file's settings name, relative to the file."""
+    return [settings[key] for key in takewhile(settings.__contains__, map(_store_key, count()))]
+
+
+def windows_stores(path: Path | str) -> tuple[EpisodeStore, ...]:
+    """The episode stores that a file's paths are relative to; DataError when the file does not name one."""
+    places = store_places(windows_settings(path))
+    if not places:
         raise DataError(f"{path}: names no episode store; write the file with `tracer1 data windows`")
-    return EpisodeStore(Path(path).parent / settings[_STORE])
+    return tuple(EpisodeStore(Path(path).parent / place) for place in places)
+
+
+def row_store(stores: Sequence[EpisodeStore], row: Mapping[str, Any], where: str = "row") -> EpisodeStore:
+    """The store of a row; DataError begins with ``where`` when the row's number is out of range."""
+    number = row.get(_STORE, 0)
+    if not isinstance(number, int) or not 0 <= number < len(stores):
+        raise DataError(
+            f"{where}: store {number!r} is not one of the file's {len(stores)} stores; write the file again"
+        )
+    return stores[number]
 
 
 def _open(path: Path | str) -> pq.ParquetFile:
@@ -233,11 +295,15 @@ def _open(path: Path | str) -> pq.ParquetFile:
         raise DataError(f"{path}: not a Parquet file: {error}") from error
 
 
-def absolute_rows(path: str) -> Iterator[dict[str, Any]]:
-    """Rows of a windows file whose image paths can be opened from anywhere."""
-    store = windows_store(path)
-    for row in read_rows(path):
-        yield {**row, "images": [str(store.path(image).resolve()) for image in row["images"]]}
+def absolute_rows(paths: str | Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Rows of one or more windows files whose image paths can be opened from anywhere; ``store`` is the folder that
+    the other paths of the row are relative to."""
+    for path in [paths] if isinstance(paths, str) else paths:
+        stores = windows_stores(path)
+        for number, row in enumerate(read_rows(path)):
+            store = row_store(stores, row, f"{path} row {number}")
+            images = [str(store.path(image).resolve()) for image in row["images"]]
+            yield {**row, "images": images, _STORE: str(store.directory.resolve())}
 
 
 def with_absolute_images(window: Window, images: Sequence[str]) -> Window:

@@ -10,7 +10,7 @@ from tracer1.agent.baselines import AlwaysFinished, RandomPlanner
 from tracer1.assets import resolve
 from tracer1.config.settings import Config, EvaluationSettings
 from tracer1.data.store import read_episodes
-from tracer1.data.windows_file import absolute_rows, read_rows, windows_store
+from tracer1.data.windows_file import absolute_rows, read_rows, windows_stores
 from tracer1.envs.registry import find_env
 from tracer1.errors import UsageError
 from tracer1.evaluation.constant_plan import best_constant_plan
@@ -95,7 +95,7 @@ def heldout(planner: Planner, config: Config, run: Path, name: str) -> OfflineRe
             planner.model,
             rows,
             make_scorer(config, "stage1"),
-            make_scorer(config, "stage2", config.data.heldout),
+            make_scorer(config, "stage2"),
             horizon=config.plan.horizon,
             known_strings=known_strings(config),
             out=out,
@@ -105,14 +105,15 @@ def heldout(planner: Planner, config: Config, run: Path, name: str) -> OfflineRe
 
 def known_strings(config: Config) -> set[str]:
     """Every string that demonstrations quote on which the base or the two stages were trained."""
-    episodes = windows_store(config.data.train).directory
+    stores = {store.directory.resolve() for file in config.data.train_files for store in windows_stores(file)}
     seen = Path(resolve(config.model.path)) / SEEN
     base = set(json.loads(seen.read_text(encoding="utf-8"))) if seen.exists() else set()
-    return {s for e in read_episodes(episodes) for step in e.steps for s in quoted_strings(step.instruction)} | base
+    steps = (step for store in sorted(stores) for episode in read_episodes(store) for step in episode.steps)
+    return {text for step in steps for text in quoted_strings(step.instruction)} | base
 
 
-def constant_plan(config: Config, windows: str | None = None) -> ConstantPlan:
-    """The best constant plan on a windows file, by default the held-out one."""
-    rows = read_rows(windows or str(config.data.heldout))
+def constant_plan(config: Config, windows: Sequence[str] = ()) -> ConstantPlan:
+    """The best constant plan on windows files, by default on the held-out one."""
+    rows = (row for file in windows or [str(config.data.heldout)] for row in read_rows(file))
     references = ([step.action_type for step in recorded(row).steps] for row in rows)
     return best_constant_plan(references, config.reward.trajectory_profile(), config.plan.horizon)

@@ -31,7 +31,7 @@ from tracer1.types import (
 
 
 def episode_windows(episode: Episode, prompt: PromptSpec, history: int = 5, horizon: int = 5) -> Iterator[Window]:
-    """One window for every step t of ``episode``: the prompt as it stood, the next up to ``horizon`` steps to come.
+    """One window for every step t of ``episode``: its prompt, and up to ``horizon`` steps from t on as the reference.
 
     history: K, past steps shown. A GUI step shows its screenshot; a tool-use step the task's images, its other files
     by name, and what the last tool returned; a step whose screen was recorded as text shows that text.
@@ -54,7 +54,7 @@ def episode_windows(episode: Episode, prompt: PromptSpec, history: int = 5, hori
 def episode_rows(episode: Episode, prompt: PromptSpec, history: int = 5, horizon: int = 5) -> Iterator[dict[str, Any]]:
     """``episode_windows`` as the rows of a file (``tracer1.data.windows_file``), several times as fast.
 
-    What many windows hold is rendered once: the guide, the line of a past step, the JSON of a step to come.
+    Text that many windows share is rendered once: the guide, the line of a past step, the JSON of a step to come.
     """
     guide = prompt.system(episode.platform, horizon, episode.source)
     system = [{"role": "system", "content": guide}] if guide else []
@@ -158,7 +158,7 @@ def _first_to_json(step: Step, reference: Reference) -> dict[str, Any]:
 def reference_from_json(records: object, where: str = "reference") -> Reference:
     """The Reference in a list of Step records (or bare action types); raises DataError naming ``where`` and the field.
 
-    The first record's ``action`` becomes the Action to compare with; a bare action type brings none.
+    The first record's ``action`` becomes the Action to compare with; a bare action type has none.
     """
     if not isinstance(records, Sequence) or isinstance(records, str):
         raise DataError(f"{where}: not a list of steps")
@@ -190,7 +190,7 @@ def _text(record: Mapping[str, Any], key: str, where: str) -> str | None:
 def _size(value: object, where: str) -> Size:
     if value is None:
         return (0, 0)
-    whole = isinstance(value, Sequence) and len(value) == 2 and all(type(v) is int and v >= 0 for v in value)
+    whole = isinstance(value, Sequence) and len(value) == 2 and all(type(v) is int and 0 <= v < 1 << 31 for v in value)
     if not whole:
         raise DataError(f"{where}: 'size' is not [width, height] in pixels")
     width, height = cast("Sequence[int]", value)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
-from tracer1.data.store import EPISODES, EpisodeStore, read_episodes, write_episodes
+from tracer1.data.store import EPISODES, EpisodeStore, put_last, read_episodes
 from tracer1.envs.experts import Demonstration, Expert, ExpertStep, demonstrate
 from tracer1.envs.options import EnvOptions
 from tracer1.envs.registry import find_env
@@ -72,7 +72,8 @@ def record(
 
     ``env_name``: an environment with scripted experts, as ``tracer1.envs.registry`` names it. ``out`` becomes an
     episode store, ordered by task and seed: other episodes that it held stay in front, those of the same task and seed
-    are replaced. What was played is stored even when the recording is interrupted. ``scale`` multiplies the size of
+    are replaced. Each episode is appended as soon as it is played, so that an interrupted or killed recording keeps
+    it. ``scale`` multiplies the size of
     screenshots; ``pages`` environments play at once.
     Raises UsageError for a task without an expert, DataError when ``out`` holds a store that cannot be read, both
     before anything is played; SetupError when the browser or the disk is missing.
@@ -184,7 +185,7 @@ class _Recording:
     out: Path
     split: str
     jobs: Sequence[Job]
-    kept: dict[Job, Episode] = field(default_factory=dict)
+    kept: dict[Job, int] = field(default_factory=dict)  # steps; the episodes are in the store
     failures: dict[Job, str] = field(default_factory=dict)
 
     @property
@@ -200,26 +201,24 @@ class _Recording:
     def add(self, shown: Demonstration) -> None:
         job = (shown.task, shown.seed)
         if shown.reward == 1:
-            self.kept[job] = self._episode(shown)
+            EpisodeStore(self.out).append(self._episode(shown))
+            self.kept[job] = len(shown.steps)
         else:
             self.failures[job] = shown.reason or f"reward {shown.reward:g}"
 
     def write(self) -> None:
-        """Write the store: what it held, and the new episodes in the order of the jobs."""
+        """Put the store in order: the episodes that it held, then the new ones in the order of the jobs."""
         if self.done < len(self.jobs) and not self.kept:
             return  # interrupted before anything was recorded
-        new = {self._id(job): self.kept[job] for job in self.jobs if job in self.kept}
-        played = {self._id(job) for job in (*self.kept, *self.failures)}
-        held = [episode for episode in self._held() if episode.episode_id not in played]
-        write_episodes(self.out, [*held, *new.values()])
+        put_last(self.out, [self._id(job) for job in self.jobs if job in self.kept], map(self._id, self.failures))
 
     def counts(self) -> dict[str, TaskCount]:
         return {task: self._count(task) for task in dict.fromkeys(task for task, _ in self.jobs)}
 
     def _count(self, task: str) -> TaskCount:
-        mine = [episode for (name, _), episode in self.kept.items() if name == task]
+        mine = [steps for (name, _), steps in self.kept.items() if name == task]
         failures = {seed: why for (name, seed), why in self.failures.items() if name == task}
-        return TaskCount(len(mine), sum(len(episode.steps) for episode in mine), failures)
+        return TaskCount(len(mine), sum(mine), failures)
 
     def _held(self) -> Iterable[Episode]:
         return read_episodes(self.out) if (self.out / EPISODES).is_file() else ()

@@ -83,7 +83,7 @@ def plan_of(config: Config, stage: Stage) -> list[str]:
 def _built(config: Config, names: Sequence[str]) -> list[str]:
     """Build the trainer of each stage and describe it."""
     lines = []
-    rows = training_rows(config.data.train)
+    rows = training_rows(config.data.train_files)
     processor = load_processor(config.model.path, config.model.pixels)
     model = load_policy(config.model.path, config.model, config.peft, config.seed)
     for name in names:
@@ -113,7 +113,7 @@ def _begin_stage_1(config: Config, run: Path) -> None:
     The report draws that beside stage 1's reward, which is a plan reward too.
     """
     forget_stage_1(run)
-    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train))
+    write_json(run / CONSTANT_PLAN, constant_plan(config, config.data.train_files))
 
 
 def stage_with_progress(config: Config, run: Path, name: str) -> Path:

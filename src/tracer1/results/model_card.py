@@ -106,7 +106,7 @@ def _facts(config: Config, name: str) -> Iterator[tuple[str, str]]:
     else:
         yield "base", f"`{config.model.path}`"
         yield "training", "; ".join(_stage(config, stage) for stage in _stages(name))
-        yield "data", _data(config.data.train)
+        yield "data", "; ".join(map(_data, config.data.train_files))
         yield "reward", f"profile `{config.reward.profile}`, gamma {config.reward.gamma}"
     if name == "stage2":
         yield "executor", f"`{config.executor.name}`"

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from tracer1.config.settings import Config
 from tracer1.data.store import EpisodeStore
-from tracer1.data.windows_file import windows_store
 from tracer1.errors import TrainingError
 from tracer1.executors.registry import make_executor
 from tracer1.executors.running import Background, attempt_all
@@ -46,6 +45,7 @@ class TrajectoryScorer:
 class GroundedScorer:
     """Stage 2: the frozen executor does the first predicted step on the recorded screen (Eq. 4-5).
 
+    Each row's ``store`` is the episode store that its elements and files lie in (``windows_file.absolute_rows``).
     Up to ``concurrency`` steps are executed at once; one that takes longer than ``timeout`` seconds is unscored.
     """
 
@@ -53,11 +53,10 @@ class GroundedScorer:
         self,
         profile: GroundedProfile,
         executor: Executor,
-        store: EpisodeStore,
         concurrency: int = 8,
         timeout: float | None = None,
     ) -> None:
-        self.profile, self.executor, self.store = profile, executor, store
+        self.profile, self.executor = profile, executor
         self.concurrency, self.timeout = concurrency, timeout
         self._background: Background | None = None
 
@@ -65,7 +64,7 @@ class GroundedScorer:
         references = [recorded(row) for row in rows]
         firsts = [first_step(completion, self.profile) for completion in completions]
         tried = [
-            (step, recorded_observation(row["images"], reference, self.store))
+            (step, recorded_observation(row["images"], reference, EpisodeStore(row["store"])))
             for step, row, reference in zip(firsts, rows, references, strict=True)
             if step is not None
         ]
@@ -173,7 +172,7 @@ class RewardFunction:
         return [self._cache[key] for key in keys]
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        names = [name for name in ("reference", "images", "episode_id", "step") if name in columns]
+        names = [name for name in ("reference", "images", "episode_id", "step", "store") if name in columns]
         rows = [dict(zip(names, row, strict=True)) for row in zip(*(columns[n] for n in names), strict=True)]
         self.last = self.score([text_of(c) for c in completions], rows)
         self._cache.clear()
@@ -185,12 +184,9 @@ def text_of(completion: Any) -> str:
     return str(completion if isinstance(completion, str) else completion[0]["content"])
 
 
-def make_scorer(config: Config, name: str, windows: str | None = None) -> Scorer:
-    """The stage's reward, for the rows of ``windows`` (data.train if None).
-
-    ``reward.function`` where it is set; otherwise stage 1's or stage 2's with the configured profile, constants and
-    executor, which is shown what the windows' store holds.
-    """
+def make_scorer(config: Config, name: str) -> Scorer:
+    """The stage's reward: ``reward.function`` where it is set; otherwise stage 1's or stage 2's with the configured
+    profile, constants and executor."""
     if config.reward.function is not None:
         return FunctionScorer.load(config.reward.function)
     if name == "stage1":
@@ -199,7 +195,6 @@ def make_scorer(config: Config, name: str, windows: str | None = None) -> Scorer
     return GroundedScorer(
         config.reward.grounded_profile(),
         agent,
-        windows_store(windows or config.data.train),
         config.executor.concurrency,
         config.executor.timeout,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def train_stage(config: Config, run: Path, name: str, on_step: OnStep) -> Path:
     settings: StageSettings = getattr(config, name)
     before = run / "checkpoints" / "stage1"
     start = str(before) if name == "stage2" and before.exists() else config.model.path
-    processor, rows = load_processor(start, config.model.pixels), training_rows(config.data.train)
+    processor, rows = load_processor(start, config.model.pixels), training_rows(config.data.train_files)
     require_style(config.plan.prompt_version, processor, start)
     require_images(processor, rows, start)
     model = load_policy(start, config.model, config.peft, config.seed)
@@ -98,9 +98,10 @@ def require_images(processor: Any, rows: Dataset, path: object) -> None:
         )
 
 
-def training_rows(path: str) -> Dataset:
-    """The windows of a Parquet file as TRL reads them, with image paths made absolute; pixels stay on disk."""
-    return Dataset.from_list(list(absolute_rows(path)))
+def training_rows(paths: str | Sequence[str]) -> Dataset:
+    """The windows of one or more Parquet files as TRL reads them, with image paths made absolute; pixels stay on
+    disk."""
+    return Dataset.from_list(list(absolute_rows(paths)))
 
 
 def checkpoint_of(run: Path, names: tuple[str, ...] = ("stage2", "stage1")) -> Path:

@@ -14,7 +14,8 @@ from tracer1.data.images import image_size
 from tracer1.data.inspection.inspect import inspect_episodes, inspect_path
 from tracer1.data.inspection.result import Choice, Inspection, Place, Problem, Skipped
 from tracer1.data.inspection.summary import render
-from tracer1.data.store import EPISODES, EpisodeStore, episode_to_json
+from tracer1.data.records import episode_to_json
+from tracer1.data.store import EPISODES, EpisodeStore
 from tracer1.data.windows_file import write_windows
 from tracer1.errors import DataError, UsageError
 from tracer1.files import write_atomic
@@ -74,7 +75,7 @@ def test_the_same_rows_are_sampled_each_time(store: EpisodeStore, episode: Episo
         (0, {"instruction": " "}, "episodes.jsonl line 1: steps[0].instruction: empty"),
         (0, {"status": "done"}, "episodes.jsonl line 1: steps[0].status: 'done' before the end"),
         (1, {"status": "not done"}, "episodes.jsonl line 1: steps[1].status: the episode ends with 'not done'"),
-        (0, {"screenshot": None}, "episodes.jsonl line 1: steps[0].screenshot: null, and no text in its place"),
+        (0, {"screenshot": None}, "episodes.jsonl line 1: steps[0].screenshot: null, and there is no text instead"),
         (0, {"screenshot": "images/no.png"}, "episodes.jsonl line 1: steps[0].screenshot: images/no.png: no such file"),
         (0, {"size": (320, 420)}, "the image is 160x210, the record says 320x420"),
         (
@@ -115,10 +116,10 @@ def test_every_problem_of_every_row_is_found(store: EpisodeStore, episode: Episo
     expected = [
         "line 2: goal: missing",
         "line 3: goal: empty",
-        "line 3: steps: none",
+        "line 3: steps: empty",
         "line 4: expected a JSON object",
         "line 5: not JSON",
-        "line 6: episode_id: 'login-user/7' stands on line 1 too",
+        "line 6: episode_id: 'login-user/7' is on line 1 too",
         "line 7: half-written last line",
     ]
     assert [p.removeprefix("episodes.jsonl ")[: len(e)] for p, e in zip(told(found), expected, strict=True)] == expected
@@ -254,7 +255,7 @@ def test_episodes_from_anywhere_with_their_own_opener(episode: Episode, png: Cal
     assert told(found) == [
         "a.jsonl line 2: traj[0]: no image",
         "b.jsonl line 1: steps[1].screenshot: 8.png: no such file",
-        "b.jsonl line 2: episode_id: 'login-user/7' stands on line 1 of a.jsonl too",
+        "b.jsonl line 2: episode_id: 'login-user/7' is on line 1 of a.jsonl too",
     ]
     assert "4 episodes from raw agentnet" in page(found)
 
@@ -280,3 +281,14 @@ def test_the_size_is_read_from_the_header(tmp_path: Path, png: Callable[..., byt
     assert image_size(path) == (33, 44)
     with pytest.raises(DataError, match=r"b\.png: no such file"):
         image_size(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("name", ["episodes.jsonl", "other.jsonl"])
+def test_an_episode_that_lacks_fields_is_a_problem(tmp_path: Path, name: str) -> None:
+    """It was shown as some other record, with no problems."""
+    (tmp_path / name).write_text('{"episode_id": "x"}\n')
+    found = inspect_path(tmp_path / name)
+    assert found.kind == "episodes"
+    assert [str(problem) for problem in found.problems] == [
+        f"{name} line 1: source: missing, and so are platform, goal, split, steps; add it (null where there is none)"
+    ]

@@ -23,7 +23,8 @@ from pydantic_core import to_json
 
 from tracer1.data.conversion.corpus import Note, Shard
 from tracer1.data.conversion.statistics import Statistics, episode_statistics
-from tracer1.data.store import EPISODES, episode_to_json
+from tracer1.data.records import episode_to_json
+from tracer1.data.store import EPISODES
 from tracer1.errors import DataError, UsageError
 from tracer1.files import atomic, write_atomic
 from tracer1.types import Episode

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def convert(
     task = {
         "source": source,
         "files": [[name_in(raw, file), size_of(file)] for file in files],
-        "settings": asdict(settings),
+        "settings": settings.to_json(),
         "describe": describe.name if describe else None,
         "batch": batch,
     }

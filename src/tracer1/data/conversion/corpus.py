@@ -8,7 +8,7 @@ becomes a Note, and notes are counted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
@@ -45,6 +45,11 @@ class ConvertSettings:
     max_tree: int = 12_000  # AgentTrek: characters of an accessibility tree; 0 for no limit
     verified: bool = True  # MM-Traj: only trajectories judged correct
     unseen: Literal["keep", "drop"] = "keep"  # MM-Traj: tasks whose pictures are missing
+    map: str | None = None  # rows: the map of their fields, as JSON
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings; without the map where there is none, so that earlier conversions count as finished."""
+        return {key: value for key, value in asdict(self).items() if key != "map" or value is not None}
 
 
 @dataclass(frozen=True, slots=True)

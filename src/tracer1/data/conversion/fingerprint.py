@@ -25,7 +25,7 @@ def checksum(path: Path) -> str:
 
 def name_in(raw: Path, file: Path) -> str:
     """The path of ``file`` relative to ``raw``; its name alone if it lies elsewhere."""
-    return file.relative_to(raw).as_posix() if file.is_relative_to(raw) else file.name
+    return file.relative_to(raw).as_posix() if file != raw and file.is_relative_to(raw) else file.name
 
 
 def task_hash(task: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict
 from importlib.metadata import version
 from statistics import fmean, median
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from tracer1.data.conversion.corpus import ConvertSettings, Corpus
 from tracer1.data.conversion.statistics import Statistics
 from tracer1.data.corpora.registry import load_errata
+from tracer1.files import parse_json
 
 SHOWN = 3  # reasons in the message about a conversion without episodes
 
@@ -31,7 +31,7 @@ def summarize(kind: type[Corpus], settings: ConvertSettings, total: Statistics) 
         "citation": kind.citation,
         "terminal": kind.terminal if settings.terminal else "as recorded; none is added",
         "errata": load_errata(kind.name).version if settings.errata else None,
-        "settings": asdict(settings),
+        "settings": settings.to_json(),
         "version": version("tracer1"),
         "records": total.records,
         "episodes": lengths.total(),
@@ -40,7 +40,15 @@ def summarize(kind: type[Corpus], settings: ConvertSettings, total: Statistics) 
         "counts": counts,
         "skipped": {reason: note for kind in notes for reason, note in notes[kind].items() if kind != "changed"},
         "notes": notes,
-    }
+    } | _origin(settings)
+
+
+def _origin(settings: ConvertSettings) -> dict[str, str]:
+    """What a map says of where its rows come from."""
+    if settings.map is None:
+        return {}
+    mapping = parse_json(settings.map)
+    return {key: mapping[key] for key in ("source", "url", "licence", "citation")}
 
 
 def why_empty(total: Statistics) -> str:

@@ -21,6 +21,7 @@ CORPORA = {
     "agenttrek": "tracer1.data.corpora.agenttrek.corpus:AgentTrek",
     "mm-traj": "tracer1.data.corpora.mm_traj.corpus:MMTraj",
 }
+ROWS = {"rows": "tracer1.data.corpora.rows.corpus:Rows"}  # rows of one's own, by a map of their fields
 FILE_PATTERNS = {  # by which a raw folder is recognised; the first match counts
     "androidcontrol": ("android_control-*-of-*",),
     "agentnet": ("agentnet_*.jsonl", "example.jsonl"),
@@ -57,7 +58,8 @@ def load_errata(name: str) -> Errata:
 
 def corpus_class(name: str) -> type[Corpus]:
     """The class of a corpus. Raises UsageError, with the known names, for any other."""
-    if name not in CORPORA:
-        raise UsageError(f"no corpus {name!r}; use one of {', '.join(CORPORA)}")
-    module, _, attribute = CORPORA[name].partition(":")
+    known = CORPORA | ROWS
+    if name not in known:
+        raise UsageError(f"no corpus {name!r}; use one of {', '.join(known)}")
+    module, _, attribute = known[name].partition(":")
     return cast("type[Corpus]", getattr(import_module(module), attribute))

@@ -1,13 +1,13 @@
-"""What is in a file of episodes, windows or other records, and what is wrong with it, row by row.
+"""Inspects a file of episodes, windows or other records: its contents, and every problem row by row.
 
-``inspect_path`` reads everything once, streaming, and keeps counts, a few samples and the problems. Episodes that come
-from elsewhere than a store, such as a corpus' raw records read into memory, are inspected by ``inspect_episodes``.
-Nothing here prints: ``summary.py`` shows an inspection on a terminal, ``report/inspection.py`` as a page.
+``inspect_path`` reads the file once, streaming, and collects counts, a few samples and the problems. Episodes from
+elsewhere than a store, such as a corpus' raw records in memory, are inspected by ``inspect_episodes``. Nothing here
+prints: ``summary.py`` shows an inspection on a terminal, ``report/inspection.py`` as a page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,75 +17,82 @@ from tracer1.data.inspection.result import (
     Choice,
     Conversion,
     Inspection,
+    Opener,
     Place,
     Problem,
     Reservoir,
     Skipped,
     Tick,
 )
-from tracer1.data.store import CONVERSION, EPISODES, EpisodeStore, episode_from_json, episodes_file, read_conversion
+from tracer1.data.records import episode_from_json
+from tracer1.data.store import CONVERSION, EPISODES, EpisodeStore, episodes_file, read_conversion
 from tracer1.errors import DataError, UsageError
-from tracer1.files import json_lines, parse_json
-from tracer1.types import Episode
+from tracer1.files import json_lines_or_errors, parse_json
+from tracer1.types import Episode, Window
 
 SHOWN = Choice()
 
 
 def quiet(done: int, total: int, note: str) -> None:
-    """A tick that nobody hears."""
+    """Report no progress."""
 
 
 def inspect_path(path: Path | str, choice: Choice = SHOWN, tick: Tick = quiet) -> Inspection:
     """Read an episode store or its ``.jsonl``, a Parquet file of windows, or any other ``.jsonl``.
 
-    Problems with rows are collected; only a path that holds none of these raises DataError. UsageError when the chosen
-    episode is not there. ``tick`` is told the share read, in per cent.
+    Problems with rows are collected; DataError is raised only for a path that is no such file. UsageError when the
+    chosen episode is missing. ``tick`` is called with the share read, in per cent.
     """
     path = Path(path)
     if path.suffix == ".parquet":
-        found = _inspect_windows(path, choice, tick)
+        inspection = _inspect_windows(path, choice, tick)
     else:
         file = episodes_file(path)
-        if file.name == EPISODES or _is_episode(next((record for _, record in json_lines(file)), None)):
-            found = _inspect_store(file, choice, tick)
+        if file.name == EPISODES or _is_episode(_first_record(file)):
+            inspection = _inspect_store(file, choice, tick)
         else:
-            found = _inspect_records(file, choice, tick)
-    if choice.episode is not None and choice.samples > 0 and not found.samples:
-        raise UsageError(f"{path}: holds no {choice.episode!r} that can be read; give an id that stands in the file")
-    return found
+            inspection = _inspect_records(file, choice, tick)
+    if choice.episode is not None and choice.samples > 0 and not inspection.samples:
+        raise UsageError(f"{path}: holds no {choice.episode!r} that can be read; give an id that is in the file")
+    return inspection
 
 
 def inspect_episodes(
-    found: Inspection, rows: Iterable[tuple[Place, Episode] | Problem], choice: Choice = SHOWN
+    inspection: Inspection, rows: Iterable[tuple[Place, Episode] | Problem], choice: Choice = SHOWN
 ) -> Inspection:
-    """Fill ``found`` from a stream of episodes, each with its place, or of rows that could not be read.
+    """Fill an inspection from a stream of episodes, each with its place, or of rows that could not be read.
 
-    The files that they name are opened with ``found.open_file``. Only the ids, the images' names, the samples and the
-    first problems are held in memory.
+    The files that they name are opened with ``inspection.open_file``. Memory holds only ids, the images' names, the
+    samples and the first problems.
     """
-    images = Images(found.open_file, hashed=not found.corpus)
-    kept = Reservoir(choice)
+    images = Images(inspection.open_file, hashed=not inspection.corpus)
+    reservoir = Reservoir(choice)
     seen: dict[str, Place] = {}
     for row in rows:
-        found.rows += 1
+        inspection.rows += 1
         if isinstance(row, Problem):
-            found.problems.add(row)
+            inspection.problems.add(row)
             continue
         place, episode = row
-        kept.offer(place, episode)
-        _count_episode(found, episode)
+        reservoir.offer(place, episode)
+        _count_episode(inspection, episode)
         if (before := seen.setdefault(episode.episode_id, place)) != place:
             elsewhere = f" of {before.file}" if before.file != place.file else ""
-            message = f"{episode.episode_id!r} stands on {before.row}{elsewhere} too"
-            found.problems.add(Problem(place.file, place.row, "episode_id", message))
+            message = f"{episode.episode_id!r} is on {before.row}{elsewhere} too"
+            inspection.problems.add(Problem(place.file, place.row, "episode_id", message))
         for name, message in episode_problems(episode, images):
-            found.problems.add(Problem(place.file, place.row, name, message))
-    found.samples = kept.samples()
-    return found
+            inspection.problems.add(Problem(place.file, place.row, name, message))
+    inspection.samples = reservoir.samples()
+    return inspection
+
+
+def _first_record(file: Path) -> Any:
+    """The first line that can be parsed; None where there is none."""
+    return next((record for _, record in json_lines_or_errors(file) if not isinstance(record, DataError)), None)
 
 
 def _is_episode(record: Any) -> bool:
-    return isinstance(record, Mapping) and "episode_id" in record and "steps" in record
+    return isinstance(record, Mapping) and ("episode_id" in record or "steps" in record)
 
 
 # ---- episodes in a store ---------------------------------------------------------------------------------------------
@@ -93,30 +100,30 @@ def _is_episode(record: Any) -> bool:
 
 def _inspect_store(file: Path, choice: Choice, tick: Tick) -> Inspection:
     store = EpisodeStore(file.parent)
-    found = Inspection(file, "episodes", store.read)
+    inspection = Inspection(file, "episodes", store.read)
     try:
         if (record := read_conversion(file.parent)) is not None:
-            found.conversion = _conversion(record)
+            inspection.conversion = _conversion(record)
     except DataError as error:
         message = str(error).removeprefix(f"{file.parent / CONVERSION}: ")
-        found.problems.add(Problem(CONVERSION, "", "", message))
-    return inspect_episodes(found, _stored(file, found, tick), choice)
+        inspection.problems.add(Problem(CONVERSION, "", "", message))
+    return inspect_episodes(inspection, _stored(file, inspection, tick), choice)
 
 
-def _stored(file: Path, found: Inspection, tick: Tick) -> Iterator[tuple[Place, Episode] | Problem]:
-    for place, record in _rows(file, found, tick):
+def _stored(file: Path, inspection: Inspection, tick: Tick) -> Iterator[tuple[Place, Episode] | Problem]:
+    for place, record in _rows(file, inspection, tick):
         if isinstance(record, Problem):
             yield record
             continue
-        found.learn(record)
+        inspection.learn(record)
         try:
             yield place, episode_from_json(record, place.row)
         except DataError as error:
             yield from_error(place, error)
 
 
-def _rows(file: Path, found: Inspection, tick: Tick) -> Iterator[tuple[Place, Any]]:
-    """The lines, parsed; one that does not parse is a Problem, and ends the reading only if it is the last."""
+def _rows(file: Path, inspection: Inspection, tick: Tick) -> Iterator[tuple[Place, Any]]:
+    """The parsed lines; a line that cannot be parsed comes as a Problem."""
     size = max(1, file.stat().st_size)
     done = 0
     with file.open("rb") as lines:
@@ -133,82 +140,104 @@ def _rows(file: Path, found: Inspection, tick: Tick) -> Iterator[tuple[Place, An
                 yield place, Problem(place.file, place.row, "", f"{half}: {error}")
 
 
-def _count_episode(found: Inspection, episode: Episode) -> None:
-    found.steps += len(episode.steps)
-    found.count("source", episode.source)
-    found.count("platform", episode.platform)
-    found.count("split", episode.split)
+def _count_episode(inspection: Inspection, episode: Episode) -> None:
+    inspection.steps += len(episode.steps)
+    inspection.count("source", episode.source)
+    inspection.count("platform", episode.platform)
+    inspection.count("split", episode.split)
     if "task" in episode.labels:
-        found.count("task", str(episode.labels["task"]))
-    found.count("steps per episode", str(len(episode.steps)))
+        inspection.count("task", str(episode.labels["task"]))
+    inspection.count("steps per episode", str(len(episode.steps)))
     for step in episode.steps:
-        found.count("action type", step.action.action_type)
+        inspection.count("action type", step.action.action_type)
         blank = "none" if step.text is None else "text only"
-        found.count("screen", blank if step.screenshot is None else f"{step.size[0]}x{step.size[1]}")
+        inspection.count("screen", blank if step.screenshot is None else f"{step.size[0]}x{step.size[1]}")
 
 
 def _conversion(record: dict[str, Any]) -> Conversion:
-    """What a ``conversion.json`` says; DataError when it is no such record."""
+    """A parsed ``conversion.json``; DataError when it is no such record."""
     try:
-        skipped = [
-            Skipped(why, int(left["count"]), tuple(map(str, left.get("first", ()))))
-            for why, left in record.pop("skipped", {}).items()
+        reasons = [
+            Skipped(reason, int(skipped["count"]), tuple(map(str, skipped.get("first", ()))))
+            for reason, skipped in record.pop("skipped", {}).items()
         ]
         record.pop("task", None)  # a checksum, for the converter
         plain = ((name, value) for name, value in record.items() if isinstance(value, str | int | float))
         facts = tuple((name, str(value)) for name, value in plain)  # its tables are too large to be shown
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"not a conversion's record ({type(error).__name__}: {error}); convert again") from error
-    return Conversion(facts, tuple(sorted(skipped, key=lambda s: -s.count)))
+    return Conversion(facts, tuple(sorted(reasons, key=lambda s: -s.count)))
 
 
 # ---- windows ---------------------------------------------------------------------------------------------------------
 
 
 def _inspect_windows(path: Path, choice: Choice, tick: Tick) -> Inspection:
-    store = windows_file.windows_store(path)
-    found = Inspection(path, "windows", store.read, schema=windows_file.schema_text(path))
+    stores = windows_file.windows_stores(path)
+    open_file = stores[0].read if len(stores) == 1 else _opener(stores)
+    inspection = Inspection(path, "windows", open_file, schema=windows_file.schema_text(path))
     total = windows_file.count_windows(path)
-    kept = Reservoir(choice)
-    images = Images(store.read)
+    reservoir = Reservoir(choice)
+    images = Images(open_file, hashed=len(stores) == 1)
     seen: dict[tuple[str, int], int] = {}
     for number, row in enumerate(windows_file.read_rows(path)):
-        found.rows += 1
-        tick(100 * found.rows // total, 100, f"{found.rows:,} rows")
+        inspection.rows += 1
+        tick(100 * inspection.rows // total, 100, f"{inspection.rows:,} rows")
         place = Place(path.name, f"row {number}")
         try:
-            window = windows_file.row_to_window(row, place.row)
+            window = _named_by_store(windows_file.row_to_window(row, place.row), row, stores, place)
         except DataError as error:
-            found.problems.add(from_error(place, error))
+            inspection.problems.add(from_error(place, error))
             continue
-        kept.offer(place, window)
-        found.count("source", window.source)
-        found.count("steps in the reference", str(len(window.reference.steps)))
+        reservoir.offer(place, window)
+        inspection.count("source", window.source)
+        inspection.count("steps in the reference", str(len(window.reference.steps)))
         for step in window.reference.steps[:1]:
-            found.count("first action type", step.action_type)
+            inspection.count("first action type", step.action_type)
         if (before := seen.setdefault((window.episode_id, window.step), number)) != number:
             message = f"{window.episode_id!r} step {window.step} is row {before} too"
-            found.problems.add(Problem(place.file, place.row, "step", message))
+            inspection.problems.add(Problem(place.file, place.row, "step", message))
         for name, message in window_problems(window, images):
-            found.problems.add(Problem(place.file, place.row, name, message))
-    found.samples = kept.samples()
-    return found
+            inspection.problems.add(Problem(place.file, place.row, name, message))
+    inspection.samples = reservoir.samples()
+    return inspection
+
+
+def _named_by_store(window: Window, row: Mapping[str, Any], stores: Sequence[EpisodeStore], place: Place) -> Window:
+    """The window; where there are several stores, its images are named with their folder."""
+    store = windows_file.row_store(stores, row, place.row)
+    if len(stores) == 1:
+        return window
+    names = [str(store.directory.absolute() / image) for image in window.images]
+    return windows_file.with_absolute_images(window, names)
+
+
+def _opener(stores: Sequence[EpisodeStore]) -> Opener:
+    """Opens an image by the name that ``_named_by_store`` gives it."""
+
+    def open_file(name: str) -> bytes:
+        for store in stores:
+            if name.startswith(f"{store.directory.absolute()}/"):
+                return store.read(name.removeprefix(f"{store.directory.absolute()}/"))
+        raise FileNotFoundError(name)
+
+    return open_file
 
 
 # ---- other records ---------------------------------------------------------------------------------------------------
 
 
 def _inspect_records(file: Path, choice: Choice, tick: Tick) -> Inspection:
-    found = Inspection(file, "records")
-    kept = Reservoir(choice)
-    for place, record in _rows(file, found, tick):
-        found.rows += 1
+    inspection = Inspection(file, "records")
+    reservoir = Reservoir(choice)
+    for place, record in _rows(file, inspection, tick):
+        inspection.rows += 1
         if isinstance(record, Problem):
-            found.problems.add(record)
+            inspection.problems.add(record)
         elif not isinstance(record, Mapping):
-            found.problems.add(Problem(place.file, place.row, "", "not a JSON object"))
+            inspection.problems.add(Problem(place.file, place.row, "", "not a JSON object"))
         else:
-            found.learn(record)
-            kept.offer(place, record)
-    found.samples = kept.samples()
-    return found
+            inspection.learn(record)
+            reservoir.offer(place, record)
+    inspection.samples = reservoir.samples()
+    return inspection

@@ -1,4 +1,4 @@
-"""What an inspection finds: counts, a few samples, and problems by file, row and field, in bounded memory."""
+"""The result of an inspection: counts, a few samples, and problems by file, row and field, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Opener: TypeAlias = Callable[[str], bytes]  # a file that a record names, to its
 Tick: TypeAlias = Callable[[int, int, str], object]  # done, of how much, a note
 SampleItem: TypeAlias = Episode | Window | Mapping[str, Any]
 
-PROBLEMS_KEPT = 1000  # with their words; the others are counted
+PROBLEMS_KEPT = 1000  # stored in full; the others are only counted
 
 
 # ---- problems --------------------------------------------------------------------------------------------------------
@@ -25,7 +25,7 @@ PROBLEMS_KEPT = 1000  # with their words; the others are counted
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record stands: the file by its name, and "line 3" or "row 0" in it."""
+    """The place of a record: the file's name, and "line 3" or "row 0" in it."""
 
     file: str
     row: str
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong. ``field`` is a path inside the record, "steps[0].box", or "" for the whole of it."""
+    """One problem. ``field`` is a path inside the record, "steps[0].box", or "" for the whole record."""
 
     file: str
     row: str
@@ -45,7 +45,7 @@ class Problem:
 
 
 class Problems:
-    """Every problem is counted, by its field; the first PROBLEMS_KEPT are kept."""
+    """Counts every problem by its field, and stores the first PROBLEMS_KEPT."""
 
     def __init__(self) -> None:
         self.kept: list[Problem] = []
@@ -73,7 +73,7 @@ def kind_of_field(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which rows are shown: ``samples`` of them, drawn by ``seed``, of those with the id ``episode`` if it is given."""
+    """Which rows to show: ``samples`` of them, drawn by ``seed``; only rows with the id ``episode`` if it is given."""
 
     samples: int = 3
     seed: int = 0
@@ -87,7 +87,7 @@ class Sample:
 
 
 class Reservoir:
-    """An even sample of a stream: each row is kept with the same probability, the same rows at every reading."""
+    """A uniform random sample of a stream, the same at every reading."""
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
@@ -126,20 +126,20 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What ``conversion.json`` tells of where a store's episodes come from. ``facts``: name and value, as text."""
+    """The origin of a store's episodes, from ``conversion.json``. ``facts``: names and values, as text."""
 
     facts: tuple[tuple[str, str], ...]
     skipped: tuple[Skipped, ...]
 
 
 def no_files(name: str) -> bytes:
-    """The opener of what names no files."""
+    """The opener for records that name no files."""
     raise FileNotFoundError(name)
 
 
 @dataclass(slots=True)
 class Inspection:
-    """What was found in ``path``. ``counts``: tables by name. ``corpus``: whose raw records these were, if raw."""
+    """The contents of ``path``. ``counts``: tables by name. ``corpus``: the corpus of raw records, else ""."""
 
     path: Path
     kind: Kind

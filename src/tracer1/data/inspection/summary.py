@@ -19,26 +19,26 @@ COUNTS_SHOWN = 12  # of each table
 STEPS_SHOWN = 40  # of each sample
 
 
-def render(found: Inspection) -> RenderableType:
+def render(inspection: Inspection) -> RenderableType:
     """The inspection as tables and panels for a rich console."""
-    parts: list[RenderableType] = [Text(found.title, style="bold")]
-    parts.append(_table(("field", "type"), list(found.schema.items())))
-    if found.conversion is not None:
-        parts.append(_table(("conversion", ""), list(found.conversion.facts)))
-    for name, counter in found.counts.items():
+    parts: list[RenderableType] = [Text(inspection.title, style="bold")]
+    parts.append(_table(("field", "type"), list(inspection.schema.items())))
+    if inspection.conversion is not None:
+        parts.append(_table(("conversion", ""), list(inspection.conversion.facts)))
+    for name, counter in inspection.counts.items():
         rows = [(key, str(count)) for key, count in ranked(counter)]
         more = [(f"... and {len(rows) - COUNTS_SHOWN} more", "")] if len(rows) > COUNTS_SHOWN else []
         parts.append(_table((name, "count"), rows[:COUNTS_SHOWN] + more))
-    if found.conversion is not None and found.conversion.skipped:
-        rows = [(s.reason, f"{s.count}, first {', '.join(s.first[:3])}") for s in found.conversion.skipped]
+    if inspection.conversion is not None and inspection.conversion.skipped:
+        rows = [(s.reason, f"{s.count}, first {', '.join(s.first[:3])}") for s in inspection.conversion.skipped]
         parts.append(_table(("skipped by the conversion", "count"), rows))
-    parts += [_sample(sample) for sample in found.samples]
-    parts.append(_problems(found))
+    parts += [_sample(sample) for sample in inspection.samples]
+    parts.append(_problems(inspection))
     return Group(*parts)
 
 
-def _problems(found: Inspection) -> RenderableType:
-    problems = found.problems
+def _problems(inspection: Inspection) -> RenderableType:
+    problems = inspection.problems
     if not problems:
         return Text("no problems found", style="green")
     lines = [str(problem) for problem in problems.kept[:PROBLEMS_SHOWN]]
@@ -68,15 +68,15 @@ def _sample(sample: Sample) -> Panel:
     if isinstance(item, Window):
         title = f"{item.episode_id} step {item.step} ({row})"
         texts = ((m["role"], p["text"]) for m in item.prompt for p in m["content"] if p["type"] == "text")
-        told = [text if role == "user" else f"[{role}: {len(text)} characters]" for role, text in texts]
-        shown = "\n".join([*told, *(f"[image: {path}]" for path in item.images)])
+        texts_shown = [text if role == "user" else f"[{role}: {len(text)} characters]" for role, text in texts]
+        shown = "\n".join([*texts_shown, *(f"[image: {path}]" for path in item.images)])
         return _steps_panel(title, shown, [_reference_row(step) for step in item.reference.steps])
     return Panel(Text(json.dumps(item, ensure_ascii=False, indent=1)), title=f"record ({row})", title_align="left")
 
 
 def _steps_panel(title: str, text: str, rows: list[tuple[str, str, str, str]]) -> Panel:
     table = Table(box=None, pad_edge=False)
-    for column in ("", "what is seen", "instruction", "action", "status"):
+    for column in ("", "screen", "instruction", "action", "status"):
         table.add_column(column)
     for i, row in enumerate(rows[:STEPS_SHOWN]):
         table.add_row(*map(Text, (str(i), *row)))
@@ -86,12 +86,12 @@ def _steps_panel(title: str, text: str, rows: list[tuple[str, str, str, str]]) -
 
 def _episode_row(step: EpisodeStep) -> tuple[str, str, str, str]:
     kind, *arguments = action_to_json(step.action).items()
-    told = [f"{name}={json.dumps(_short(value), ensure_ascii=False)}" for name, value in arguments]
-    return step.abstraction, step.instruction, " ".join([kind[1], *told]), step.status
+    shown = [f"{name}={json.dumps(_short(value), ensure_ascii=False)}" for name, value in arguments]
+    return step.abstraction, step.instruction, " ".join([kind[1], *shown]), step.status
 
 
 def _short(value: Any) -> Any:
-    """Points to three digits: pixels enough for the eye."""
+    """Points to three digits, which is enough to read."""
     return [round(x, 3) for x in value] if isinstance(value, list) else value
 
 

@@ -56,6 +56,23 @@ def index_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[Place, dict
         yield Damaged(file.name, "not a Parquet file", f"{_line(error)}; fetch the file again")
 
 
+def stream_rows(file: Path) -> Iterator[tuple[str, dict[str, Any] | Damaged]]:
+    """(file and row, row) of each row with all its columns, a handful decoded at once; rows are counted from 0.
+
+    What cannot be read comes as Damaged, and ends the reading.
+    """
+    number = 0
+    try:
+        with _open(file) as parquet:
+            for batch in parquet.iter_batches(ROWS):
+                for row in batch.to_pylist():
+                    yield f"{file.name} row {number}", row
+                    number += 1
+    except _ERRORS as error:
+        where = f"{file.name} row {number}"
+        yield where, Damaged(where, "unreadable Parquet file", f"{_line(error)}; fetch the file again")
+
+
 class RowReader:
     """Reads the given columns of single rows. Rows requested in the files' order are read in one pass."""
 

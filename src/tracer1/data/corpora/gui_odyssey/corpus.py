@@ -44,7 +44,7 @@ from tracer1.data.conversion.fields import (
 )
 from tracer1.data.conversion.wording import instruction, one_line
 from tracer1.errors import DataError
-from tracer1.files import parse_json
+from tracer1.files import NestedTooDeep, parse_json
 from tracer1.types import FRACTION, Action, Box, Episode, EpisodeStep, Point
 
 SHARE = 200  # episode files in a shard
@@ -173,7 +173,7 @@ def read_json(path: Path, where: str) -> Any:
         if (size := path.stat().st_size) > MAX_BYTES:
             return Note("damaged", "too large", where, f"{size} bytes; {MAX_BYTES} are read at most")
         return parse_json(path.read_bytes())
-    except RecursionError:
+    except NestedTooDeep:
         return Note("damaged", "nested too deep", where)
     except UnicodeDecodeError as error:
         return Note("damaged", "not UTF-8", where, f"{error.reason} at byte {error.start}")

@@ -115,13 +115,20 @@ def cut(page: Image, area: Block) -> Image:
     if width * height > MAX_PIXELS:
         raise DataError(f"a page of {width}x{height}; at most {MAX_PIXELS:,} pixels are decoded")
     try:
-        with warnings.catch_warnings(), Pillow.open(io.BytesIO(page.data)) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            shown: Pillow.Image = image.crop(area)
-            if shown.mode not in PNG_MODES:
-                shown = shown.convert("RGB")
-            buffer = io.BytesIO()
-            shown.save(buffer, "PNG", compress_level=1)
+            data, size = _crop(page.data, area)
     except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
         raise DataError(f"cannot be decoded ({type(error).__name__}: {error})") from error
-    return Image(buffer.getvalue(), shown.size, ".png")
+    return Image(data, size, ".png")
+
+
+def _crop(data: bytes, area: Block) -> tuple[bytes, Size]:
+    """A part of an image as the bytes of a PNG, and its size."""
+    with Pillow.open(io.BytesIO(data)) as image:
+        shown: Pillow.Image = image.crop(area)
+        if shown.mode not in PNG_MODES:
+            shown = shown.convert("RGB")
+        buffer = io.BytesIO()
+        shown.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue(), shown.size
