@@ -13,6 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 IMPORTED_AS = {"pillow": "PIL", "protobuf": "google.protobuf", "google-crc32c": "google_crc32c", "pyyaml": "yaml"}
 LOADED_BY_ANOTHER = {
     "accelerate": "TRL's trainer",
+    "gguf": "transformers, where a model is a GGUF file",
     "miniwob": "the browser: its pages are read as files",
     "onnxruntime": "rapidocr",
     "tensorboard": "the trainer, where report_to names it",
@@ -23,7 +24,7 @@ SOURCE = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
 
 
 def packages() -> list[str]:
-    extras = {name: needed for name, needed in PROJECT["optional-dependencies"].items() if name != "dev"}
+    extras = {name: needed for name, needed in PROJECT["optional-dependencies"].items() if name not in ("dev", "docs")}
     needed = [*PROJECT["dependencies"], *(each for extra in extras.values() for each in extra)]
     names = {re.split(r"[\[<>=~! ]", each, maxsplit=1)[0] for each in needed}
     return sorted(names - {"tracer1"} - LOADED_BY_ANOTHER.keys())

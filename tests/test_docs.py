@@ -34,7 +34,7 @@ MADE_BY_RUNS = (
     "build/",
     "dist/",
     "models/smollm2",
-)  # by commands in the documents
+)  # outputs of the commands that the documents show
 GENERATED = ("reference/cli.md", "reference/config.md")  # by docs/hooks.py
 TOP = {p.name for p in ROOT.iterdir()}
 

@@ -412,7 +412,8 @@ class Drafting(ScriptedModel):
 
 
 def test_the_last_plans_tail_is_the_draft(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
-    model = Drafting(expert(tmp_path)._say)
+    expert_model = expert(tmp_path)
+    model = Drafting(lambda prompt: expert_model.complete([prompt])[0])
     (rollout,) = act([("toy-form", 4)], model)
     assert rollout.success
     plans = [turn.plan for turn in rollout.turns if turn.plan]

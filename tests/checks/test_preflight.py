@@ -447,7 +447,9 @@ def test_windows_of_another_plan_are_a_finding(
     write_windows(other, windows, store.directory, {"horizon": 5, "history": 5, "prompt": "brief-1"})
     item = checked(f"data.heldout={other}", "plan.horizon=2")["heldout windows"]
     assert not item.ok
-    assert "horizon 5 where plan.horizon is 2, prompt brief-1 where plan.prompt_version is full-1" in item.detail
+    assert (
+        "horizon 5 where plan.horizon is 2, prompt brief-1 where plan.prompt_version is full-2-thinking" in item.detail
+    )
     assert item.remedy.startswith("set plan.horizon=5 plan.history=5 plan.prompt_version=brief-1, or write ")
     assert "heldout windows" not in checked(f"data.heldout={other}", "plan.prompt_version=brief-1")
 

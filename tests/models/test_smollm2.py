@@ -26,7 +26,7 @@ from tracer1.training.stages import train_stage
 
 MINUTES, CORES = 4, 2  # that all of it may take
 GIB = 8  # that it may use
-VERSION = "full-2"
+ACTING, TRAINING = "full-2", "brief-1"  # prompts: an untrained planner needs the guide; two steps learn without it
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_a_real_pretrained_model_acts_on_text_and_is_trained_with_lora(nano: Nan
     planner = LocalPlanner(folder, max_new_tokens=96, settings=FP32)
     assert "Paris" in planner.complete([[{"role": "user", "content": "What is the capital of France?"}]])[0]
     jobs = [("toy-press", 0), ("toy-field", 1)]
-    spec = PROMPTS[VERSION]
+    spec = PROMPTS[ACTING]
     made = asyncio.run(run_episodes(jobs, [TextForm(tmp_path)] * 1, planner, DomExecutor(), spec, Limits()))
     for trajectory in made:
         print(f"  {trajectory.task}: {trajectory.ending} {trajectory.where}: {trajectory.turns[0].completion[:200]!r}")
@@ -65,15 +65,15 @@ def test_a_real_pretrained_model_acts_on_text_and_is_trained_with_lora(nano: Nan
     del planner
     report("acted", started, process)
 
-    windows = write_text_windows(nano, tmp_path / "text.parquet", VERSION)
-    stage = {"prompts_per_batch": 2, "micro_batch": 2, "max_completion_tokens": 48, "lr": 1e-4}
+    windows = write_text_windows(nano, tmp_path / "text.parquet", TRAINING)
+    stage = {"prompts_per_batch": 2, "micro_batch": 2, "max_completion_tokens": 32, "lr": 1e-4}
     config = Config.model_validate(
         {
             "output_dir": str(tmp_path / "run"),
             "model": {"path": str(folder), "device": "cpu"},
             "peft": {"rank": 8, "alpha": 16},
             "data": {"train": str(windows)},
-            "plan": {"horizon": 3, "history": 2, "prompt_version": VERSION},
+            "plan": {"horizon": 3, "history": 2, "prompt_version": TRAINING},
             "executor": {"name": "dom"},
             "stage1": {**STAGE, **stage},
             "stage2": {**STAGE, **stage},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,8 @@ from nano_planner import Nano
 from tracer1.errors import UsageError
 from tracer1.recipes.act import act
 from tracer1.recipes.record import record
+from tracer1.results.files import read_lines
+from tracer1.results.schema import EpisodeRow
 
 
 @pytest.mark.parametrize("env", ["toy:toy-press", "toy-text:toy-form", "replay"])
@@ -22,8 +23,7 @@ def test_acts_in_any_environment(nano: Nano, env: str, tmp_path: Path) -> None:
     episode = act(env, str(nano.folder), seed=0, horizon=2, out=tmp_path / "act", say=lines.append)
     assert episode.ending in ("finished", "truncated", "failed")
     assert lines[0] == f"goal: {episode.goal}"
-    (kept,) = (tmp_path / "act" / "live" / "act.jsonl").read_text().splitlines()
-    assert json.loads(kept)["goal"] == episode.goal
+    assert list(read_lines(tmp_path / "act" / "live" / "act.jsonl", EpisodeRow)) == [episode]
 
 
 @pytest.mark.parametrize(("env", "says"), [("desk", "no environment 'desk'"), ("toy", "toy needs a task")])

@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tracer1.assets import resolve
 from tracer1.errors import DataError, UsageError
 from tracer1.results.files import read_json, write_json
 from tracer1.results.json_records import to_json
@@ -110,19 +109,24 @@ def first_difference(before: Manifest, now: Manifest) -> Difference | None:
     """The first differing field. A model's path does not matter where the weights of both are known."""
     by_weights = bool(before.weights and now.weights)
     for name in (f.name for f in fields(Manifest)):
-        a, b = (_without_none(to_json(getattr(side, name))) for side in (before, now))
+        a, b = (_without_null(to_json(getattr(side, name))) for side in (before, now))
         if a == b or (name == "model" and by_weights):
             continue
         if name == "weights":
             a, b = (f"{side.model} (weights {side.weights[:12] or 'unknown'})" for side in (before, now))
             return Difference("model", a, b)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            key = next((k for k in [*a, *b] if a.get(k) != b.get(k)), None)
-            if key is None:
-                continue  # a setting that is null, and one that an older file does not have
+            key = next(k for k in [*a, *b] if a.get(k) != b.get(k))
             return Difference(f"{name}.{key}", a.get(key), b.get(key))
         return Difference(name, a, b)
     return None
+
+
+def _without_null(value: Any) -> Any:
+    """A JSON value without keys that are null: a reader takes them for absent."""
+    if isinstance(value, Mapping):
+        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    return value
 
 
 def _has_content(file: Path) -> bool:
@@ -144,7 +148,7 @@ def weights_hash(folder: str | Path) -> str:
     and place) and 64 evenly spaced samples of 4 KB are hashed, which tells checkpoints of one architecture apart in
     well under a second.
     """
-    files = sorted(Path(resolve(folder)).glob("*.safetensors"))
+    files = sorted(Path(folder).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:
         _hash_weights(file, digest)
@@ -173,8 +177,3 @@ def file_hash(file: str | Path) -> str:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except FileNotFoundError:
         return ""
-
-
-def _without_none(value: object) -> object:
-    """A mapping without its None entries: a setting that is not set equals one that was not known."""
-    return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
