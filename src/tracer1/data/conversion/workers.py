@@ -9,9 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby, islice, takewhile
 from multiprocessing.connection import wait as wait_for
@@ -108,8 +108,9 @@ def _convert_in_processes(job: Job, workers: int, progress: _Progress) -> None:
     with ProcessPoolExecutor(workers, context, end_with_parent, (job.parent,)) as pool:
         try:
             while True:
-                for shard in islice(waiting, 0 if progress.enough() else 2 * workers - len(running)):
-                    running[pool.submit(convert_shard, job, shard)] = shard
+                with _interrupts_held_back():
+                    for shard in islice(waiting, 0 if progress.enough() else 2 * workers - len(running)):
+                        running[pool.submit(convert_shard, job, shard)] = shard
                 if not running:
                     break
                 for future in wait(running, timeout=POLL, return_when=FIRST_COMPLETED).done:
@@ -120,6 +121,22 @@ def _convert_in_processes(job: Job, workers: int, progress: _Progress) -> None:
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()  # a batch is written whole or not at all
             raise
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Deliver a Ctrl-C after the block: a pool that is interrupted while it starts a worker waits for it for ever.
+
+    Workers that start in the block leave Ctrl-C to their parent, which terminates them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent(parent: int) -> None:
