@@ -94,7 +94,7 @@ def test_several_stores_in_one_file_and_each_image_is_found(episode: Episode, tm
     ]
     assert [row["store"] for row in rows[::2]] == [str(first), str(first), str(second)]
     card = (out.parent / "README.md").read_text()
-    assert "tracer1 data windows ../a ../deep/b --horizon 5 --history 5 --prompt full-1 --out all.parquet" in card
+    assert "tracer1 data windows ../a ../deep/b --horizon 5 --history 5 --prompt full-2-thinking --out all.parquet" in card
     assert "stores = ['../a', '../deep/b']" in card
 
 
