@@ -19,6 +19,7 @@ from tracer1.envs.toy import TASKS, ToyForm
 from tracer1.errors import EnvironmentFailure, ExecutorError, UsageError
 from tracer1.executors.dom import DomExecutor
 from tracer1.executors.instruction import parse_instruction
+from tracer1.executors.running import TimeLimited
 from tracer1.models.scripted import ScriptedModel
 from tracer1.plan.text import parse_plan, render_plan
 from tracer1.plan.windows import episode_windows
@@ -212,6 +213,16 @@ def test_only_broken_pages(act: Callable[..., list[Trajectory]]) -> None:
 def test_a_tool_agent_that_fails_is_infrastructure(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
     (rollout,) = act([("toy-field", 0)], expert(tmp_path), agent=Tired())
     assert (rollout.ending, rollout.where) == ("failed", "infrastructure, step 2: no answer within 30 s")
+
+
+def test_an_executor_that_hangs_ends_its_episode(act: Callable[..., list[Trajectory]], tmp_path: Path) -> None:
+    class Hanging(DomExecutor):
+        async def act(self, step: Step, observation: Observation) -> Action:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    (trajectory,) = act([("toy-field", 0)], expert(tmp_path), agent=TimeLimited(Hanging(), 0.05))
+    assert trajectory.where == "infrastructure, step 1: executor 'dom': no answer within 0.05 s"
 
 
 def test_an_unknown_task_is_the_callers_mistake(act: Callable[..., list[Trajectory]]) -> None:

@@ -19,6 +19,7 @@ from tracer1.evaluation.offline import OfflineResult, evaluate_windows
 from tracer1.evaluation.planners import Planner, PlannerSource, live_manifest, prediction_manifest, prompt_of
 from tracer1.evaluation.quotes import quoted_strings
 from tracer1.executors.registry import make_executor
+from tracer1.executors.running import TimeLimited
 from tracer1.progress import progress
 from tracer1.results.manifest import claim
 from tracer1.results.schema import AgentResult, ConstantPlan
@@ -50,7 +51,7 @@ def live(
     with progress(f"live: {name}") as tick:
         return evaluate_live(
             planner.model,
-            make_executor(config.executor.name, **config.executor.options),
+            TimeLimited(make_executor(config.executor.name, **config.executor.options), config.executor.timeout),
             prompt_of(config, horizon),
             jobs_of(tasks or settings.tasks, settings.first_seed, settings.seeds_per_task),
             settings,

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tracer1.errors import ActionError, ExecutorError, InstructionError
-from tracer1.types import Executor, Observation, Outcome, Step
+from tracer1.types import Action, Executor, Observation, Outcome, Step
 
 T = TypeVar("T")
 
@@ -28,6 +28,22 @@ async def attempt(executor: Executor, step: Step, observation: Observation, time
         return Outcome(failed=str(error))
     except TimeoutError:
         return Outcome(failed=f"executor {executor.name!r}: no answer within {timeout:g} s")
+
+
+class TimeLimited:
+    """An executor that fails where it takes longer than ``seconds`` for a step, so that one that hangs ends its
+    episode and not the evaluation."""
+
+    def __init__(self, executor: Executor, seconds: float) -> None:
+        self.name, self.executor, self.seconds = executor.name, executor, seconds
+
+    async def act(self, step: Step, observation: Observation) -> Action:
+        """What the executor does. Raises ExecutorError after the time limit."""
+        try:
+            async with asyncio.timeout(self.seconds):
+                return await self.executor.act(step, observation)
+        except TimeoutError as error:
+            raise ExecutorError(f"executor {self.name!r}: no answer within {self.seconds:g} s") from error
 
 
 class Background:

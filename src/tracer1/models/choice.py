@@ -35,7 +35,7 @@ def open_planner(
         url = str(model)
         served = name or find_model(url, trusted=True)
         return Endpoint(served, url, max_tokens=max_tokens, temperature=temperature, cached=False, trusted=True)
-    if name is not None:
+    if name:
         raise UsageError(f"--model-name is for a server's address, and --model is the folder {model}")
     return LocalPlanner(
         model, max_new_tokens=max_tokens, temperature=temperature, seed=seed, settings=settings, pixels=pixels

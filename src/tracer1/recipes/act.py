@@ -12,6 +12,7 @@ from tracer1.envs.registry import parse_env
 from tracer1.evaluation.live import evaluate_live
 from tracer1.evaluation.planners import planner_source
 from tracer1.executors.registry import make_executor
+from tracer1.executors.running import TimeLimited
 from tracer1.models.choice import fitting_prompt, open_planner
 from tracer1.results.manifest import Manifest, code_version, discard
 from tracer1.results.schema import EpisodeRow
@@ -45,7 +46,7 @@ def act(
     source = planner_source(model, name=model_name)
     result = evaluate_live(
         planner,
-        make_executor(executor),
+        TimeLimited(make_executor(executor), Config(output_dir=str(out)).executor.timeout),
         replace(prompt, horizon=horizon or own.horizon),
         [(task, seed)],
         EvaluationSettings(tasks=(task,), pages=1),
