@@ -67,7 +67,7 @@ def find_element(elements: Sequence[Element], role: str | None, name: str | None
     number = ordinal or 1
     if number > len(found):
         there = ", ".join(repr(e.name) for e in same_role[:8]) or "none"
-        raise InstructionError(f"no {described(role, name, ordinal)} on the screen; {role}s there: {there}")
+        raise InstructionError(f"no {described(role, name, ordinal)} on the screen; of that kind there are: {there}")
     return found[number - 1]
 
 
