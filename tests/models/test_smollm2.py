@@ -24,7 +24,7 @@ from tracer1.recipes.models import make_smollm2
 from tracer1.results.schema import MetricsRow
 from tracer1.training.stages import train_stage
 
-MINUTES, CORES = 4, 2  # that all of it may take
+MINUTES, THREADS = 4, 1  # that all of it may take; on a busy machine two threads wait for each other for minutes
 GIB = 8  # that it may use
 ACTING, TRAINING = "full-2", "brief-1"  # prompts: an untrained planner needs the guide; two steps learn without it
 
@@ -45,7 +45,7 @@ def test_a_folder_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_real_pretrained_model_acts_on_text_and_is_trained_with_lora(nano: Nano, tmp_path: Path) -> None:
-    torch.set_num_threads(CORES)
+    torch.set_num_threads(THREADS)
     process = psutil.Process()
     started = cpu_seconds(process)
     folder = tmp_path / "smollm2"
@@ -90,12 +90,12 @@ def test_a_real_pretrained_model_acts_on_text_and_is_trained_with_lora(nano: Nan
     assert load_model(out).num_parameters() == load_model(folder).num_parameters()
     report("reloaded", started, process)
     assert process.memory_info().rss < GIB * 2**30
-    assert cpu_seconds(process) - started < MINUTES * 60 * CORES
+    assert cpu_seconds(process) - started < MINUTES * 60
 
 
 def report(what: str, started: float, process: psutil.Process) -> None:
-    seconds = (cpu_seconds(process) - started) / CORES
-    print(f"{what}: {seconds:.0f} s on {CORES} cores, {process.memory_info().rss / 2**30:.1f} GiB", flush=True)
+    seconds = cpu_seconds(process) - started
+    print(f"{what}: {seconds:.0f} s of processor time, {process.memory_info().rss / 2**30:.1f} GiB", flush=True)
 
 
 def cpu_seconds(process: psutil.Process) -> float:
