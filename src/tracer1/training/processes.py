@@ -41,6 +41,7 @@ def first_does(work: Callable[[], T]) -> T:
         failed = [False]
         torch.distributed.broadcast_object_list(failed, src=0)
         if failed[0]:
+            torch.distributed.destroy_process_group()  # a peer that is gone would abort this process as it ends
             raise SystemExit(1)
         torch.distributed.broadcast_object_list(received, src=0)
         return received[0]  # type: ignore[return-value]
@@ -48,6 +49,7 @@ def first_does(work: Callable[[], T]) -> T:
         result = work()
     except Exception:
         torch.distributed.broadcast_object_list([True], src=0)
+        torch.distributed.destroy_process_group()
         raise
     torch.distributed.broadcast_object_list([False], src=0)
     torch.distributed.broadcast_object_list([result], src=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,4 +27,5 @@ class Forever:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell starts its jobs with it ignored
     convert("gui-odyssey", sys.argv[1], sys.argv[2], workers=2, describe=Forever(Path(sys.argv[3])))
