@@ -71,7 +71,7 @@ def test_a_planner_knows_the_prompt_of_its_run(run_folder: Path, nano: Nano) -> 
     folder = run_folder / "checkpoints" / "stage1"
     shutil.copytree(nano.folder, folder)
     spec = tracer1.load_planner(folder).spec
-    assert (spec.version, spec.horizon) == ("full-2-thinking", 3)
+    assert (spec.version, spec.horizon) == ("full-1", 3)
     assert tracer1.load_planner(folder, prompt_version="brief-1", horizon=1).spec.version == "brief-1"
     with pytest.raises(UsageError, match="unknown prompt version 'brief-9'"):
         tracer1.load_planner(folder, prompt_version="brief-9")
