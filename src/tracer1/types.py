@@ -1,4 +1,4 @@
-"""The vocabulary: every module speaks these types and no others. Imports nothing of ours, and no third-party package.
+"""The vocabulary: the types that every module shares. Imports no other module of ours and no third-party package.
 
 Units: points and boxes inside records are fractions of the screenshot's width and height (``FRACTION``); sizes are
 ``(width, height)`` in pixels; times are seconds.
@@ -120,7 +120,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One episode's task: what the planner is told of it, and its limits (None: those of the evaluation)."""
+    """One episode's task: what the planner is shown of it, and its limits (None: those of the evaluation)."""
 
     goal: str
     platform: Platform = "web"
@@ -165,7 +165,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class HistoryStep:
-    """One past step as the planner is told of it: never a screenshot, only the words."""
+    """One past step as the history shows it: the words, never the screenshot."""
 
     abstraction: str
     action_type: str
@@ -279,7 +279,7 @@ class AsyncModel(Model, Protocol):
 
 @runtime_checkable
 class DraftingModel(Model, Protocol):
-    """A planner that is faster where it is told what it will probably say ("" where nothing is known)."""
+    """A planner that decodes faster from a draft of its probable completion ("" where there is none)."""
 
     def complete_drafted(self, prompts: Sequence[Sequence[Message]], drafts: Sequence[str]) -> list[str]: ...
 

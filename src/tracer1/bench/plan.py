@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 
 class Undrafted:
-    """A planner that is told no drafts: what one would use instead."""
+    """A planner without drafts: what a user would use instead."""
 
     def __init__(self, planner: LocalPlanner) -> None:
         self.planner = planner

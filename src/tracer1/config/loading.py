@@ -101,7 +101,7 @@ def _explain(error: ValidationError) -> str:
         message = f"{key} is missing; add it"
     else:
         said = first["msg"].removeprefix("Value error, ")
-        # A section's own check is told about the whole section, which is not worth repeating.
+        # A section's own check gets the whole section as its input, which is too long to repeat.
         shown = "" if isinstance(first["input"], Mapping | BaseModel) else f" (found {_short(first['input'])})"
         message = f"{key}: {said[0].lower()}{said[1:]}{shown}"
     return message + (f" (and {len(others)} more)" if others else "")

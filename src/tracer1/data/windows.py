@@ -68,7 +68,7 @@ def make_windows(
     horizon: T, steps of the reference continuation; history: K, past steps in the prompt.
     heldout: this share of the episodes, chosen by a hash of their ids, goes to ``heldout_out`` instead, by default
     ``OUT.heldout.parquet``.
-    skip_invalid: leave out invalid episodes and count them. ``progress`` is told the number of episodes read, and that
+    skip_invalid: leave out invalid episodes and count them. ``progress`` gets the number of episodes read, and that
     of all. Raises UsageError for impossible numbers or an unknown prompt, DataError for an invalid record, for an id
     that two stores have, or where nothing is left; then nothing is written.
     """

@@ -139,7 +139,7 @@ def case_text(
 
 
 def history_line(number: int, past: HistoryStep | Step) -> str:
-    """How the history tells of step ``number`` (from 1) of the episode."""
+    """The line of the history for step ``number`` (from 1) of the episode."""
     return f"{number}. {_line(past.abstraction)} | {past.action_type} | {_line(past.instruction)}"
 
 

@@ -35,7 +35,7 @@ class Curve:
     line: str  # SVG path data
     faint: str = ""  # the unsmoothed line behind it
     whiskers: str = ""
-    dots: tuple[tuple[float, float, str], ...] = ()  # x, y, what a pointer is told
+    dots: tuple[tuple[float, float, str], ...] = ()  # x, y, the text under the pointer
     end: Tick | None = None  # the last value, said at the right edge
 
 

@@ -67,13 +67,13 @@ class ReportServer(ThreadingHTTPServer):
             return self._page[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that hung up is nobody's error."""
+        """A browser that closes its connection is not an error."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 def serve(run: Path, port: int, on_ready: Callable[[str], object] = print) -> None:
-    """Serve the report of ``run`` until interrupted (Ctrl-C). ``on_ready`` is told the address.
+    """Serve the report of ``run`` until interrupted (Ctrl-C). ``on_ready`` gets the address.
 
     Raises as :class:`ReportServer`.
     """

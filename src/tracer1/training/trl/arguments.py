@@ -1,4 +1,4 @@
-"""A stage's settings as TRL's GRPOConfig: Table 4 (METHOD section 4), row by row, and what each sampler is told."""
+"""A stage's settings as TRL's GRPOConfig: Table 4 (METHOD section 4), row by row, and the arguments of each sampler."""
 
 from __future__ import annotations
 
