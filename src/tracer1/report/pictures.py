@@ -20,7 +20,7 @@ QUALITY = 82
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture inside the page; ``name`` is made from its bytes, ``width`` and ``height`` are the original's pixels."""
+    """A picture inside the page. ``name`` comes from its bytes; ``width`` and ``height`` are the original's pixels."""
 
     name: str
     uri: str

@@ -141,7 +141,7 @@ class Browser:
             return await playwright.chromium.launch(executable_path=self._executable, args=flags, timeout=30_000)
         except PlaywrightError as error:
             reason = error.message.splitlines()[0]
-            raise SetupError(f"{self._executable} does not start: {reason}; start it from a shell to see why") from error
+            raise SetupError(f"{self._executable} does not start: {reason}; try it in a shell") from error
 
     async def _close(self) -> None:
         if self._chromium is not None and self._chromium.is_connected():
