@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-demo:  ## from nothing to a trained planner that acts in a browser: runs/demo/report.html (about 15 minutes on 2 cores)
+demo:  ## from nothing to a trained planner that acts in a browser: runs/demo/report.html (about 15 minutes on 2 cores, set-up included)
 	@scripts/setup.sh all
 	$(BIN)/tracer1 demo
 
