@@ -532,4 +532,6 @@ def metrics_of(run: Path) -> list[dict[str, Any]]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file but the model cards, which name the folder of their run."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "README.md"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
