@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from tracer1.errors import PlanError
@@ -130,37 +130,31 @@ def parse_plan(text: str, reading: Reading = PAPER_READING) -> ParsedPlan:
 class _Answer:
     """What has been read of an answer so far."""
 
-    lines: int = 0
-    valid: int = 0
-    first_number: int = 0
-    steps: list[Step] = field(default_factory=list)
-    records: list[Mapping[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    lines: int
+    valid: int
+    first_number: int
+    steps: list[Step]
+    records: list[Mapping[str, Any]]
+    problems: list[str]
 
 
 def _read_answer(body: str, reading: Reading) -> _Answer:
     marks = list(_STEP.finditer(body))
     ends = [mark.start() for mark in marks[1:]] + [len(body)]
-    answer = _Answer(len(marks))
+    answer = _Answer(len(marks), 0, 0, [], [], [])
     for mark, end in zip(marks, ends, strict=False):  # without a step there is an end and no mark
         record, problem = _decode(body[mark.end() : end])
         if record is not None:
             problem = _missing(record, reading.strict_instruction)
-            _keep_step(answer, mark[1], record, reading)
+            step = _step(record, reading)
+            if step is not None:
+                answer.first_number = answer.first_number if answer.steps else int(mark[1])
+                answer.steps.append(step)
+                answer.records.append(record)
         answer.valid += not problem
         if problem and len(answer.problems) < MAX_PROBLEMS:
             answer.problems.append(f"step {mark[1]}: {problem}")
     return answer
-
-
-def _keep_step(answer: _Answer, number: str, record: Mapping[str, Any], reading: Reading) -> None:
-    step = _step(record, reading)
-    if step is None:
-        return
-    if not answer.steps:
-        answer.first_number = int(number)
-    answer.steps.append(step)
-    answer.records.append(record)
 
 
 def require_plan(text: str) -> Plan:

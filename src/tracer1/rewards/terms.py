@@ -85,7 +85,7 @@ def coverage(alignment: Alignment) -> int:
 
 def repetitions(kinds: Sequence[str]) -> int:
     """Eq. 10's N_rep: how many steps have the same type as the next two. A step without a type repeats nothing."""
-    return sum(bool(a) and a == b == c for a, b, c in zip(kinds, kinds[1:], kinds[2:], strict=False))
+    return sum(a == b == c != "" for a, b, c in zip(kinds, kinds[1:], kinds[2:], strict=False))
 
 
 def clip(value: float) -> float:

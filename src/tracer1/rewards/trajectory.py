@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tracer1.plan.text import Reading, parse_plan
+from tracer1.plan.text import PAPER_READING, Reading, parse_plan
 from tracer1.rewards.terms import (
     Alignment,
     align_by_position,
@@ -51,6 +51,8 @@ class TrajectoryProfile:
     @property
     def reading(self) -> Reading:
         """How completions are parsed under this profile."""
+        if not (self.strict_status or self.strict_instruction or self.clean_text):
+            return PAPER_READING  # made once: a reward is computed millions of times
         return Reading(self.strict_status, self.strict_instruction, self.clean_text)
 
 
@@ -121,6 +123,7 @@ def _accuracy_terms(steps: Sequence[Step], reference: Sequence[str], profile: Tr
     predicted = [step.action_type for step in steps]
     alignment = _align(predicted, reference, profile)
     terms = {
+        "accuracy": 0.0,
         "alignment": discounted(alignment, profile.gamma),
         "coverage": float(coverage(alignment)),
         "completion": float(bool(steps) and profile.completion_bonus > 0.0 and steps[-1].status == "done"),
@@ -128,7 +131,9 @@ def _accuracy_terms(steps: Sequence[Step], reference: Sequence[str], profile: Tr
         "repetition": float(_repeated(predicted, reference, profile)),
         "overlong": float(_is_overlong(predicted, reference, profile)),
     }
-    return {"accuracy": _accuracy(terms, profile) if predicted and reference else 0.0, **terms}
+    if predicted and reference:
+        terms["accuracy"] = _accuracy(terms, profile)
+    return terms
 
 
 def _accuracy(terms: Mapping[str, float], profile: TrajectoryProfile) -> float:
@@ -140,8 +145,10 @@ def _accuracy(terms: Mapping[str, float], profile: TrajectoryProfile) -> float:
 
 
 def _repeated(predicted: Sequence[str], reference: Sequence[str], profile: TrajectoryProfile) -> int:
-    own = repetitions(reference) if profile.repetition == "excess" else 0
-    return max(0, repetitions(predicted) - own)
+    repeated = repetitions(predicted)
+    if repeated and profile.repetition == "excess":
+        return max(0, repeated - repetitions(reference))
+    return repeated
 
 
 def _is_overlong(predicted: Sequence[str], reference: Sequence[str], profile: TrajectoryProfile) -> bool:
