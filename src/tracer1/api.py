@@ -14,7 +14,7 @@ from tracer1.envs.checker import EnvFinding, examine
 from tracer1.envs.registry import parse_env
 from tracer1.errors import UsageError
 from tracer1.executors.registry import make_executor
-from tracer1.executors.running import Background
+from tracer1.executors.running import Background, TimeLimited
 from tracer1.plan.prompt import PROMPTS, PromptSpec
 from tracer1.plan.text import render_plan, require_plan
 from tracer1.rewards.trajectory import PROFILES, score_trajectory
@@ -98,7 +98,7 @@ def run_episode(
     it. executor: an object, or a name for ``make_executor``. What fails in the episode is not raised: ``ending`` and
     ``where`` of the Trajectory say what happened.
     """
-    agent = make_executor(executor) if isinstance(executor, str) else executor
+    agent = TimeLimited(make_executor(executor) if isinstance(executor, str) else executor, seconds)
     limits = Limits(default_steps=max_steps, seconds=seconds)
 
     async def act(opened: Env, name: str) -> Trajectory:

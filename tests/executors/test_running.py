@@ -11,7 +11,7 @@ import pytest
 from tracer1.errors import ActionError, ExecutorError, InstructionError
 from tracer1.executors.dom import DomExecutor
 from tracer1.executors.ocr import OcrExecutor
-from tracer1.executors.running import Background, attempt, attempt_all
+from tracer1.executors.running import Background, TimeLimited, attempt, attempt_all
 from tracer1.types import Action, Executor, Observation, Outcome, Step
 
 SCREEN = Observation(None, (10, 10), ())
@@ -70,7 +70,7 @@ def test_a_bug_is_raised_as_itself() -> None:
 
 def test_an_executor_that_takes_too_long_has_failed() -> None:
     executor = Slow()
-    outcome = asyncio.run(attempt(executor, wait(30), SCREEN, timeout=0.05))
+    outcome = asyncio.run(attempt(TimeLimited(executor, 0.05), wait(30), SCREEN))
     assert outcome == Outcome(failed="executor 'slow': no answer within 0.05 s")
     assert executor.running == 0
 
@@ -85,7 +85,7 @@ def test_many_at_once_under_one_limit_and_in_order() -> None:
 
 def test_one_failure_leaves_the_others() -> None:
     tried = [(wait(0), SCREEN), (wait(30), SCREEN), (wait(0.01), SCREEN)]
-    outcomes = asyncio.run(attempt_all(Slow(), tried, timeout=0.2))
+    outcomes = asyncio.run(attempt_all(TimeLimited(Slow(), 0.2), tried))
     assert [bool(outcome.action) for outcome in outcomes] == [True, False, True]
     assert "no answer" in (outcomes[1].failed or "")
 

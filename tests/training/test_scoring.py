@@ -16,6 +16,7 @@ from tracer1.data.store import EpisodeStore
 from tracer1.data.windows_file import absolute_rows
 from tracer1.errors import DataError, ExecutorError, TrainingError, UsageError
 from tracer1.executors.dom import DomExecutor
+from tracer1.executors.running import TimeLimited
 from tracer1.plan.prompt import PROMPTS
 from tracer1.plan.text import render_plan
 from tracer1.plan.windows import episode_rows
@@ -186,7 +187,7 @@ def test_many_steps_are_executed_at_once(rows: list[dict[str, Any]], nano: Nano)
             await together.wait()
             return await super().act(step, observation)
 
-    scorer = GroundedScorer(grounded.PAPER, Waiting(), concurrency=8, timeout=20)
+    scorer = GroundedScorer(grounded.PAPER, TimeLimited(Waiting(), 20), concurrency=8)
     scores = scorer([gold(row) for row in rows[:8]], rows[:8])
     assert [score.accuracy for score in scores] == [1.0] * 8
 
@@ -197,7 +198,7 @@ def test_a_step_that_takes_too_long_is_unscored(rows: list[dict[str, Any]], nano
             await asyncio.sleep(60)
             raise AssertionError
 
-    (score,) = GroundedScorer(grounded.PAPER, Hanging(), timeout=0.05)([gold(rows[0])], [rows[0]])
+    (score,) = GroundedScorer(grounded.PAPER, TimeLimited(Hanging(), 0.05))([gold(rows[0])], [rows[0]])
     assert (score.overall, score.unscored) == (None, "executor 'dom': no answer within 0.05 s")
 
 

@@ -21,6 +21,7 @@ from tracer1.config.settings import Config, StageSettings
 from tracer1.data.recordings import Recording, missing_data
 from tracer1.errors import SetupError, TraceR1Error, UsageError
 from tracer1.executors.registry import executor_class, make_executor
+from tracer1.executors.running import TimeLimited
 from tracer1.extensions import EXECUTOR, REWARD, is_dotted, require_path
 from tracer1.types import Executor, Size
 
@@ -132,7 +133,7 @@ def _executor(config: Config, allow_code: bool) -> tuple[Executor | None, CheckI
         if not config.stage2.steps and not config.evaluation.tasks:
             executor_class(name, config.executor.options)
             return None, CheckItem("executor", True, f"{name}; not tried, as no step of stage 2 uses it")
-        executor = make_executor(name, **config.executor.options)
+        executor = TimeLimited(make_executor(name, **config.executor.options), config.executor.timeout)
     except (UsageError, SetupError) as error:
         return None, CheckItem("executor", False, *split_remedy(error))
     return executor, CheckItem("executor", True, executor.name)

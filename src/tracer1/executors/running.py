@@ -14,25 +14,24 @@ from tracer1.types import Action, Executor, Observation, Outcome, Step
 T = TypeVar("T")
 
 
-async def attempt(executor: Executor, step: Step, observation: Observation, timeout: float | None = None) -> Outcome:
-    """Give one step to the executor. An executor that takes longer than ``timeout`` seconds has failed.
+async def attempt(executor: Executor, step: Step, observation: Observation) -> Outcome:
+    """Give one step to the executor.
 
     Exceptions that the protocol does not name are bugs, and are raised.
     """
     try:
-        async with asyncio.timeout(timeout):
-            return Outcome(await executor.act(step, observation))
+        return Outcome(await executor.act(step, observation))
     except (InstructionError, ActionError) as error:
         return Outcome(missed=str(error))
     except ExecutorError as error:
         return Outcome(failed=str(error))
-    except TimeoutError:
-        return Outcome(failed=f"executor {executor.name!r}: no answer within {timeout:g} s")
 
 
 class TimeLimited:
-    """An executor that fails where it takes longer than ``seconds`` for a step, so that one that hangs ends its
-    episode and not the evaluation."""
+    """An executor that fails where it takes longer than ``seconds`` for a step.
+
+    One that hangs thus costs a sample or an episode, and not the run.
+    """
 
     def __init__(self, executor: Executor, seconds: float) -> None:
         self.name, self.executor, self.seconds = executor.name, executor, seconds
@@ -82,16 +81,13 @@ class Background:
 
 
 async def attempt_all(
-    executor: Executor,
-    tried: Sequence[tuple[Step, Observation]],
-    concurrency: int = 8,
-    timeout: float | None = None,
+    executor: Executor, tried: Sequence[tuple[Step, Observation]], concurrency: int = 8
 ) -> list[Outcome]:
     """The outcome of each step, in order; at most ``concurrency`` run at once."""
     limit = asyncio.Semaphore(concurrency)
 
     async def one(step: Step, observation: Observation) -> Outcome:
         async with limit:
-            return await attempt(executor, step, observation, timeout)
+            return await attempt(executor, step, observation)
 
     return list(await asyncio.gather(*(one(step, observation) for step, observation in tried)))

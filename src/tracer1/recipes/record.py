@@ -73,8 +73,7 @@ def record(
     ``env_name``: an environment with scripted experts, as ``tracer1.envs.registry`` names it. ``out`` becomes an
     episode store, ordered by task and seed: other episodes that it held stay in front, those of the same task and seed
     are replaced. Each episode is appended as soon as it is played, so that an interrupted or killed recording keeps
-    it. ``scale`` multiplies the size of
-    screenshots; ``pages`` environments play at once.
+    it. ``scale`` multiplies the size of screenshots; ``pages`` environments play at once.
     Raises UsageError for a task without an expert, DataError when ``out`` holds a store that cannot be read, both
     before anything is played; SetupError when the browser or the disk is missing.
     """

@@ -47,7 +47,7 @@ def first_does(work: Callable[[], T]) -> T:
         return received[0]  # type: ignore[return-value]
     try:
         result = work()
-    except Exception:
+    except Exception:  # whatever it is, the others must not wait for ever
         torch.distributed.broadcast_object_list([True], src=0)
         torch.distributed.destroy_process_group()
         raise

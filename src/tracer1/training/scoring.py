@@ -13,7 +13,7 @@ from tracer1.config.settings import Config
 from tracer1.data.store import EpisodeStore
 from tracer1.errors import TrainingError
 from tracer1.executors.registry import make_executor
-from tracer1.executors.running import Background, attempt_all
+from tracer1.executors.running import Background, TimeLimited, attempt_all
 from tracer1.extensions import REWARD, load_object
 from tracer1.plan.windows import reference_from_json
 from tracer1.rewards.grounded import GroundedProfile, first_step, score_outcome
@@ -46,7 +46,7 @@ class GroundedScorer:
     """Stage 2: the frozen executor does the first predicted step on the recorded screen (Eq. 4-5).
 
     Each row's ``store`` is the episode store that its elements and files lie in (``windows_file.absolute_rows``).
-    Up to ``concurrency`` steps are executed at once; one that takes longer than ``timeout`` seconds is unscored.
+    Up to ``concurrency`` steps are executed at once.
     """
 
     def __init__(
@@ -54,10 +54,9 @@ class GroundedScorer:
         profile: GroundedProfile,
         executor: Executor,
         concurrency: int = 8,
-        timeout: float | None = None,
     ) -> None:
         self.profile, self.executor = profile, executor
-        self.concurrency, self.timeout = concurrency, timeout
+        self.concurrency = concurrency
         self._background: Background | None = None
 
     def __call__(self, completions: Sequence[str], rows: Sequence[Row]) -> list[Score]:
@@ -69,7 +68,7 @@ class GroundedScorer:
             if step is not None
         ]
         self._background = self._background or Background()
-        outcomes = iter(self._background.run(attempt_all(self.executor, tried, self.concurrency, self.timeout)))
+        outcomes = iter(self._background.run(attempt_all(self.executor, tried, self.concurrency)))
         return [
             score_outcome(completion, reference, None if step is None else next(outcomes), self.profile)
             for completion, reference, step in zip(completions, references, firsts, strict=True)
@@ -191,10 +190,5 @@ def make_scorer(config: Config, name: str) -> Scorer:
         return FunctionScorer.load(config.reward.function)
     if name == "stage1":
         return TrajectoryScorer(config.reward.trajectory_profile())
-    agent = make_executor(config.executor.name, **config.executor.options)
-    return GroundedScorer(
-        config.reward.grounded_profile(),
-        agent,
-        config.executor.concurrency,
-        config.executor.timeout,
-    )
+    agent = TimeLimited(make_executor(config.executor.name, **config.executor.options), config.executor.timeout)
+    return GroundedScorer(config.reward.grounded_profile(), agent, config.executor.concurrency)
