@@ -56,7 +56,7 @@ def parameter_table(command: Any) -> list[str]:
     """The arguments and options of a command as a table."""
     shown = [p for p in command.params if not getattr(p, "hidden", False) and p.name != "help"]
     rows = [f"| `{spelling(p)}` | {cell(plain(getattr(p, 'help', '') or ''))} | {default(p)} |" for p in shown]
-    return ["| | | default |", "|---|---|---|", *rows] if rows else []
+    return ["| option | meaning | default |", "|---|---|---|", *rows] if rows else []
 
 
 def spelling(parameter: Any) -> str:
@@ -107,7 +107,7 @@ def setting_table(prefix: str) -> list[str]:
         if setting.key.startswith(prefix) and "." not in name and setting.type != "section":
             cells = (f"`{name}`", cell(setting.type), quoted(setting.default), cell(setting.description))
             rows.append(f"| {' | '.join(cells)} |")
-    return ["| key | type | default | |", "|---|---|---|---|", *rows]
+    return ["| key | type | default | meaning |", "|---|---|---|---|", *rows]
 
 
 def quoted(default: str) -> str:

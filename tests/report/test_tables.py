@@ -125,7 +125,7 @@ def test_training_is_one_panel_a_stage(run: Path) -> None:
     assert one.constant == "completion 0, overlong 0"
     assert "No target" in [chart.title for chart in two.charts]
     charts, steady = health(metrics)
-    assert {"KL to the reference", "Entropy", "Groups without signal"} <= {chart.title for chart in charts}
+    assert {"KL to the reference", "Entropy", "Zero-variance groups"} <= {chart.title for chart in charts}
     assert "learning rate 3e−5 in stage 1 and 5e−5 in stage 2" in steady
 
 

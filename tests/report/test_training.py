@@ -27,9 +27,11 @@ def test_the_diagnosis_in_words() -> None:
     ]
     found = diagnoses(lines)
     assert found.keys() == {"stage1"}
-    assert found["stage1"].startswith("75 % of 4 groups carry no signal: 50 % all right, 25 % did not parse; first bad")
+    assert found["stage1"].startswith(
+        "75 % of 4 groups have zero variance: 50 % all right, 25 % did not parse; first bad"
+    )
     assert 'c: "first bad <b>sample</b>"' in found["stage1"]
-    assert diagnoses(group(0.0, 1.0)) == {"stage1": "0 % of 1 groups carry no signal"}
+    assert diagnoses(group(0.0, 1.0)) == {"stage1": "0 % of 1 groups have zero variance"}
     assert diagnoses([]) == {}
 
 

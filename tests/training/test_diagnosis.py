@@ -91,7 +91,7 @@ def test_a_diagnosis_in_words() -> None:
     found = diagnose(rollouts)
     assert found.signal == GroupSignal(100, 62, {"wrong_type": 41, "all_right": 14, "no_plan": 7})
     assert str(found).startswith(
-        "62 % of 100 groups carry no signal: 41 % all wrong at the action type, 14 % all right, 7 % did not parse; "
+        "62 % of 100 groups have zero variance: 41 % all wrong at the action type, 14 % all right, 7 % did not parse; "
         'first bad sample: step 5, login/38#0: "<think>'
     )
     assert "\n" not in str(found)
@@ -113,7 +113,7 @@ def test_groups_of_one_prompt_drawn_twice_in_a_row() -> None:
 def test_nothing_to_diagnose() -> None:
     assert diagnose([]) == Diagnosis(0, {})
     assert str(diagnose([])) == "no groups yet"
-    assert str(diagnose([stage_1(RIGHT), stage_1(SHORT)])) == "0 % of 1 groups carry no signal"
+    assert str(diagnose([stage_1(RIGHT), stage_1(SHORT)])) == "0 % of 1 groups have zero variance"
 
 
 # ---- plans beside recordings -----------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ def test_a_mismatch_and_its_verdict() -> None:
     assert Mismatch(0.01, 4.0, 9).warning("step 1") is not None
 
 
-# ---- no signal -------------------------------------------------------------------------------------------------------
+# ---- zero variance -----------------------------------------------------------------------------------------------------
 
 
 def test_silent_groups_are_told_with_their_reason(
@@ -197,7 +197,7 @@ def test_silent_groups_are_told_with_their_reason(
     trainer(lambda completion, row: Score(0.0, 0.0, 0.0, {"alignment": 0.0})).train()
     row = json.loads((tmp_path / "metrics.jsonl").read_text())
     assert row["signal"]["groups"] == row["signal"]["zero_variance"] == SETTINGS.prompts_per_batch
-    assert "stage1: 100 % of 3 groups carry no signal: " in caplog.text
+    assert "stage1: 100 % of 3 groups have zero variance: " in caplog.text
     assert "; first bad sample: step 1, toy/" in caplog.text
 
 

@@ -122,7 +122,7 @@ def stage_with_progress(config: Config, run: Path, name: str) -> Path:
     with progress(f"train {name}") as tick:
 
         def on_step(row: MetricsRow) -> None:
-            figures = {"reward": row.reward, "no signal": row.zero_variance_groups, "KL": row.kl}
+            figures = {"reward": row.reward, "zero variance": row.zero_variance_groups, "KL": row.kl}
             note = ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if v is not None)
             tick(row.step, settings.steps, f"{note}, {row.rss_mb or 0.0:.0f} MB")
 

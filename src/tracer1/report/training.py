@@ -52,7 +52,7 @@ _HEALTH = (
     _Health("KL to the reference", "How far the policy has moved from its start.", lambda row: row.kl),
     _Health("Entropy", "Of the next token, in nats: how much is still open.", lambda row: row.entropy),
     _Health(
-        "Groups without signal",
+        "Zero-variance groups",
         "All rewards equal: no gradient from them.",
         lambda row: row.zero_variance_groups,
         share=True,
@@ -124,7 +124,7 @@ def _stage_summary(rows: Sequence[MetricsRow], reward: Series, level: float | No
     if any(row.unscored is not None for row in rows):
         parts.append(f"{sum(row.unscored or 0 for row in rows):,} samples unscored")
     if resampled := sum(row.resampled_groups or 0 for row in rows):
-        parts.append(f"{resampled:,} groups without signal replaced by fresh prompts")
+        parts.append(f"{resampled:,} zero-variance groups resampled")
     return " · ".join(parts)
 
 

@@ -55,7 +55,7 @@ class Diagnosis:
 
     @property
     def zero_variance(self) -> int:
-        """Groups without signal."""
+        """Zero-variance groups."""
         return sum(self.reasons.values())
 
     @property
@@ -64,19 +64,19 @@ class Diagnosis:
         return GroupSignal(self.groups, self.zero_variance, dict(self.reasons))
 
     def __str__(self) -> str:
-        """One line: "62 % of 50 groups carry no signal: 41 % all wrong at the action type, ...; first bad sample"."""
+        """One line: "62 % of 50 groups have zero variance: 41 % all wrong at the action type, ...; first bad sample"."""
         if not self.groups:
             return "no groups yet"
         parts = [
             f"{count / self.groups:.0%} {REASONS[name][0]}".replace("%", " %") for name, count in self.reasons.items()
         ]
-        line = f"{self.zero_variance / self.groups:.0%} of {self.groups} groups carry no signal".replace("%", " %")
+        line = f"{self.zero_variance / self.groups:.0%} of {self.groups} groups have zero variance".replace("%", " %")
         line += f": {', '.join(parts)}" if parts else ""
         return line + (f"; first bad sample: {_sample_text(self.first_bad)}" if self.first_bad is not None else "")
 
 
 def diagnose(rollouts: Iterable[RolloutRow], rollouts_per_prompt: int | None = None) -> Diagnosis:
-    """Why groups of rollouts (lines of ``rollouts.jsonl``, in its order) carry no signal.
+    """Why groups of rollouts (lines of ``rollouts.jsonl``, in its order) have zero variance.
 
     rollouts_per_prompt: the samples of a group, ``n``. None: neighbours of one stage, step and prompt are a group,
     which takes two groups for one where a prompt was drawn twice in a row.

@@ -259,7 +259,7 @@ class PlanTrainer(GRPOTrainer):  # type: ignore[misc]
         return result
 
     def _generate_again(self, prompts: list[Any]) -> Any:
-        self.watchdog.now(f"the generation of {len(prompts)} completions in place of groups without signal")
+        self.watchdog.now(f"the generation of {len(prompts)} completions in place of zero-variance groups")
         return super()._generate(prompts)
 
     def _generate_single_turn(
