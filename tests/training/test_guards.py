@@ -188,7 +188,7 @@ def test_a_mismatch_and_its_verdict() -> None:
     assert Mismatch(0.01, 4.0, 9).warning("step 1") is not None
 
 
-# ---- zero variance -----------------------------------------------------------------------------------------------------
+# ---- zero variance ---------------------------------------------------------------------------------------------------
 
 
 def test_silent_groups_are_told_with_their_reason(

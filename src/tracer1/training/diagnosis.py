@@ -64,7 +64,7 @@ class Diagnosis:
         return GroupSignal(self.groups, self.zero_variance, dict(self.reasons))
 
     def __str__(self) -> str:
-        """One line: "62 % of 50 groups have zero variance: 41 % all wrong at the action type, ...; first bad sample"."""
+        """One line: "62 % of 50 groups have zero variance: 41 % all right, ...; first bad sample"."""
         if not self.groups:
             return "no groups yet"
         parts = [

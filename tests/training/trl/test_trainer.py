@@ -216,7 +216,7 @@ def test_a_line_of_metrics_is_of_all_updates_on_a_batch(train: Callable[..., Any
     assert [line["step"] for line in lines(tmp_path / "rollouts.jsonl")] == [1] * 12 + [2] * 12
 
 
-# ---- zero variance -----------------------------------------------------------------------------------------------------
+# ---- zero variance ---------------------------------------------------------------------------------------------------
 
 
 def test_silent_groups_are_replaced(nano: Nano, rows: Dataset, tmp_path: Path) -> None:
